@@ -1,0 +1,51 @@
+# Everything runs in .venv, which is made with what a bare Python brings.
+
+PYTHON ?= python3
+PORT ?= 12345
+BIN := .venv/bin
+
+.PHONY: help serve test check docs mutants bench clean
+
+help:  ## Show what can be made.
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+
+serve: .venv/base  ## Set up and start the chat server on port 12345 (PORT=... for another).
+	@exec $(BIN)/groupchat serve $(PORT)
+
+test: .venv/all check docs  ## Set up and pass all checks and tests.
+	@command -v nc >/dev/null || sh tests/install-netcat.sh
+	$(BIN)/coverage erase
+	$(BIN)/pytest --cov --cov-report= $(TESTS)
+	$(BIN)/coverage report
+	$(BIN)/coverage report --include='groupchat/core/*' --fail-under=100
+
+check: .venv/all  ## Format, lint, types and import rules.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: .venv/all  ## Build the documentation; warnings are errors.
+	$(BIN)/sphinx-build -qW --keep-going docs docs/_build
+
+mutants: .venv/all  ## Mutation testing of the core; takes some minutes.
+	$(BIN)/python tests/mutants.py
+
+bench: .venv/base  ## Measure what a message costs, in CPU time and memory.
+	$(BIN)/python -m bench
+
+clean:  ## Remove the environment and whatever was built.
+	rm -rf .venv docs/_build mutants .coverage* .*_cache .hypothesis build dist
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/base: .venv/bin/python pyproject.toml
+	@echo "Setting up .venv ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+.venv/all: .venv/base
+	@echo "Setting up what tests, checks and documentation need ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,mutants,docs]'
+	@touch $@

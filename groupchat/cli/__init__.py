@@ -1,0 +1,29 @@
+"""The command line: what the options are called, and which parts they put together."""
+
+import click
+
+from groupchat import __version__
+from groupchat.cli.connect import connect
+from groupchat.cli.demo import demo
+from groupchat.cli.serve import serve
+
+__all__ = ["main"]
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Start with 'groupchat demo', or with 'groupchat serve' and, in another terminal, "
+    "'groupchat connect 127.0.0.1 12345'.",
+)
+@click.version_option(__version__, prog_name="groupchat")
+def main() -> None:
+    """A group chat that never loses a message, over any link.
+
+    Members join, write, rename, leave, and get what they missed whenever they contact the
+    server.
+    """
+
+
+main.add_command(serve)
+main.add_command(connect)
+main.add_command(demo)

@@ -1,0 +1,53 @@
+"""The kinds of values that the commands' parameters take."""
+
+from typing import Final
+
+import click
+from attrs import frozen
+
+from groupchat import transports
+
+__all__ = ["DEFAULT_PORT", "MAX_PORT", "PORT", "Endpoint", "endpoint", "load_transport"]
+
+DEFAULT_PORT: Final = 12345
+MAX_PORT: Final = 65_535
+PORT: Final = click.IntRange(0, MAX_PORT)
+
+
+@frozen
+class Endpoint:
+    """A transport, and the port to use it on if that is said with it."""
+
+    name: str
+    transport: transports.Transport
+    port: int | None
+
+
+def endpoint(value: str) -> Endpoint:
+    """Return the endpoint that *value*, ``NAME`` or ``NAME:PORT``, means.
+
+    Raises:
+        click.BadParameter: there is no such transport, or no such port.
+        click.ClickException: the transport cannot be loaded.
+    """
+    name, colon, digits = value.partition(":")
+    if not colon:
+        return Endpoint(name, load_transport(name), None)
+    if not (digits.isascii() and digits.isdigit() and int(digits) <= MAX_PORT):
+        raise click.BadParameter(f"{digits!r} is not a port (0 to {MAX_PORT}).")
+    return Endpoint(name, load_transport(name), int(digits))
+
+
+def load_transport(name: str) -> transports.Transport:
+    """Return the transport called *name*.
+
+    Raises:
+        click.BadParameter: there is none; the message names those there are.
+        click.ClickException: it cannot be loaded; the message says what is missing.
+    """
+    try:
+        return transports.load(name)
+    except LookupError as error:
+        raise click.BadParameter(f"{error}.") from error
+    except ImportError as error:
+        raise click.ClickException(f"the transport {name!r} cannot be loaded: {error}") from error

@@ -1,0 +1,103 @@
+"""A client of the plain protocol: one request, one reply.
+
+What lives here: asking, and asking again. What must not: a terminal.
+
+Theory. Over a transport that can lose datagrams, no answer means that the request was lost, or
+its reply was, and the plain protocol cannot tell which. So the client asks again, after longer
+and longer waits, and in the end gives up. Asking twice has its price: a message whose reply was
+lost is then said twice. And an answer that was only late is still an answer: it may be all
+that is left of somebody's message, so nothing that arrives is thrown away.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from groupchat.core import ILLEGAL_REQUEST
+from groupchat.transports import Connection
+
+__all__ = ["REFUSED_SECONDS", "WAITS_SECONDS", "NoAnswer", "PlainClient"]
+
+WAITS_SECONDS: Final = (0.5, 1.0, 2.0, 4.0)
+"""How long each try waits for its reply."""
+
+REFUSED_SECONDS: Final = 0.25
+"""How long a try waits instead when the network says that nobody is there."""
+
+
+class NoAnswer(Exception):
+    """The server did not answer, however often it was asked. The message says what is known."""
+
+
+class PlainClient:
+    """Asks a server, one request at a time.
+
+    Args:
+        connection: how to reach it.
+        show: called with each reply that is not empty, in the order of arrival.
+        tell: called with a line for people when there is something to wait for.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        show: Callable[[bytes], None],
+        tell: Callable[[str], None],
+    ) -> None:
+        self._connection = connection
+        self._show = show
+        self._tell = tell
+        self.member = False
+        """Whether the last answers mean that we are in the group."""
+
+    async def ask(self, request: bytes) -> bytes:
+        """Send *request*, wait for its reply, show and return it.
+
+        Raises:
+            NoAnswer: there is none.
+            ValueError: *request* is too long for the transport.
+        """
+        await self._show_late_replies()
+        reply = await self._answer(request)
+        if reply:
+            self._show(reply)
+        if reply != ILLEGAL_REQUEST:
+            self.member = request[:1] != b"4"
+        return reply
+
+    async def leave(self) -> None:
+        """Leave the group, if we are in it.
+
+        Raises:
+            NoAnswer: nobody knows whether we did.
+        """
+        if self.member:
+            await self.ask(b"4")
+
+    async def _answer(self, request: bytes) -> bytes:
+        # A connection that loses nothing is asked once; it knows itself when to give up.
+        waits = WAITS_SECONDS if self._connection.lossy else (None,)
+        failure = "no answer"
+        for number, wait in enumerate(waits):
+            if number:
+                self._tell("no answer yet, asking again")
+            try:
+                async with asyncio.timeout(wait):
+                    await self._connection.send(request)
+                    return await self._connection.receive()
+            except TimeoutError as error:
+                failure = str(error) or "no answer"
+            except OSError as error:
+                failure = error.strerror or str(error)
+                await asyncio.sleep(REFUSED_SECONDS)
+        raise NoAnswer(failure)
+
+    async def _show_late_replies(self) -> None:
+        while self._connection.lossy:
+            try:
+                async with asyncio.timeout(0):
+                    late = await self._connection.receive()
+            except OSError:  # nothing there, be it because time is up
+                return
+            if late:
+                self._show(late)

@@ -1,0 +1,87 @@
+"""``groupchat connect``: requests from a keyboard or a pipe, replies to a screen or a pipe.
+
+What lives here: reading lines, printing replies, and how it all ends. What must not: sockets.
+
+Theory. A pipe gets bytes exactly as they came from the server, on standard output, and nothing
+else; all that is for people goes to standard error. A person at a terminal gets a prompt, line
+editing where Python has it, and no control characters from a server he may have no reason
+to trust. While the prompt waits, nothing else runs: the chat's members contact the server when
+they want something from it.
+"""
+
+import asyncio
+import importlib
+import os
+import re
+import signal
+import sys
+from collections.abc import Iterator
+
+from groupchat.client.plain import PlainClient
+from groupchat.transports import Connection
+
+__all__ = ["HELP", "chat"]
+
+HELP = "1 NAME joins, 2 TEXT says, 3 NAME renames, 5 asks for news, 4 leaves."
+
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but the tab and the line feed
+
+
+def chat(runner: asyncio.Runner, connection: Connection) -> None:
+    """Send what is typed or piped, print the replies, and leave the group at the end: after
+    the request ``4``, at the end of input, and on Ctrl-C or SIGTERM.
+
+    Raises:
+        NoAnswer: the server does not answer.
+    """
+    interactive = sys.stdin.isatty() and sys.stdout.isatty()
+    client = PlainClient(connection, _show, _tell)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        for request in _typed() if interactive else _piped():
+            if not request:
+                continue
+            try:
+                runner.run(client.ask(request))
+            except ValueError as error:
+                _tell(str(error))
+            if request == b"4":
+                break
+    except KeyboardInterrupt:
+        _tell("")
+    except BrokenPipeError:
+        # Whoever read our output has gone. Let nothing, at our exit either, write there again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    runner.run(client.leave())
+
+
+def _typed() -> Iterator[bytes]:
+    try:
+        importlib.import_module("readline")  # gives input() line editing
+    except ImportError:
+        pass  # Windows' terminal has its own
+    _tell(HELP)
+    while True:
+        try:
+            line = input("> ")
+        except EOFError:
+            _tell("")
+            return
+        yield line.encode(errors="surrogateescape")
+
+
+def _piped() -> Iterator[bytes]:
+    for line in sys.stdin.buffer:
+        yield line.removesuffix(b"\n").removesuffix(b"\r")
+
+
+def _show(reply: bytes) -> None:
+    if sys.stdout.isatty():
+        print(_CONTROL.sub("\ufffd", reply.decode(errors="replace")), flush=True)
+    else:
+        sys.stdout.buffer.write(reply + b"\n")
+        sys.stdout.buffer.flush()
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

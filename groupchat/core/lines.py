@@ -1,0 +1,63 @@
+"""How an event looks as a line of text, and which event a line shows.
+
+A line is UTF-8, without a line break at its end:
+
+=================  ====================================
+event              line
+=================  ====================================
+:class:`Joined`    ``<name> has joined``
+:class:`Said`      ``<name>: <text>``
+:class:`Renamed`   ``<old> changed his name to <new>``
+:class:`Left`      ``<name> has left the group``
+=================  ====================================
+
+Theory. The timeline keeps lines and no event objects, because lines are what almost every
+reader wants. That is possible only because nothing is lost in them: the rules in
+:mod:`groupchat.core.names` keep colons and phrases out of names, so a line with a colon is
+something said by whoever stands before the first one, and a line without is told by its
+phrase. Of the position and the time, which a line does not show, the timeline keeps track.
+"""
+
+from groupchat.core.events import Event, Joined, Left, Renamed, Said
+
+__all__ = ["parse", "render"]
+
+_SAID = ": "
+_JOINED = " has joined"
+_RENAMED = " changed his name to "
+_LEFT = " has left the group"
+
+
+def render(event: Event) -> bytes:
+    """Return the line that shows *event*."""
+    match event:
+        case Said():
+            line = event.name + _SAID + event.text
+        case Joined():
+            line = event.name + _JOINED
+        case Renamed():
+            line = event.old + _RENAMED + event.new
+        case Left():
+            line = event.name + _LEFT
+    return line.encode()
+
+
+def parse(line: bytes, position: int, time: int) -> Event:
+    """Return the event that *line* shows: for every legal event ``e``,
+    ``parse(render(e), e.position, e.time) == e``.
+
+    Raises:
+        ValueError: no event has this line.
+    """
+    shown = line.decode()
+    name, said, text = shown.partition(_SAID)
+    if said:
+        return Said(position, time, name, text)
+    old, renamed, new = shown.partition(_RENAMED)
+    if renamed:
+        return Renamed(position, time, old, new)
+    if shown.endswith(_JOINED):
+        return Joined(position, time, shown.removesuffix(_JOINED))
+    if shown.endswith(_LEFT):
+        return Left(position, time, shown.removesuffix(_LEFT))
+    raise ValueError(f"no event has the line {shown!r}")

@@ -1,0 +1,64 @@
+"""What a group answers.
+
+Every command gets exactly one reply: a :class:`Roster` (who is here), :class:`News` (what
+happened since the last reply), or :class:`Refused`. A roster and news are never in one reply.
+"""
+
+from collections.abc import Iterator
+from enum import Enum
+from typing import TypeAlias
+
+from attrs import frozen
+
+from groupchat.core.events import Event
+from groupchat.core.lines import parse
+from groupchat.core.timeline import Span
+
+__all__ = ["News", "Reason", "Refused", "Reply", "Roster"]
+
+
+class Reason(Enum):
+    """Why something was refused. The value is a phrase for people."""
+
+    NOT_A_REQUEST = "not a request"
+    NOT_A_MEMBER = "not a member"
+    ALREADY_A_MEMBER = "already a member"
+    ILLEGAL_NAME = "not a legal name"
+    NAME_IN_USE = "the name is in use"
+    ILLEGAL_TEXT = "not a legal text"
+
+
+@frozen
+class Refused:
+    """The command was not legal, and nothing has changed."""
+
+    reason: Reason
+
+
+@frozen
+class Roster:
+    """The names of the other members, the newest first."""
+
+    names: tuple[str, ...] = ()
+
+
+@frozen
+class News:
+    """The events that a member had not seen yet, in timeline order. Iterate over it to get them.
+
+    It stays valid, and keeps in memory what it shows, whatever happens in the group later.
+    """
+
+    spans: tuple[Span, ...] = ()
+    """Where the events stand in the timeline, as rendered lines."""
+
+    def __len__(self) -> int:
+        return sum(map(len, self.spans))
+
+    def __iter__(self) -> Iterator[Event]:
+        for span in self.spans:
+            for position, time, line in span.entries():
+                yield parse(line, position, time)
+
+
+Reply: TypeAlias = Roster | News | Refused

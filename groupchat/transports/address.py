@@ -1,0 +1,61 @@
+"""Hosts and ports: how they are written, looked up and bound.
+
+IPv4 and IPv6 alike. An address here is what the socket module calls one: ``(host, port)`` or
+``(host, port, flow information, scope)``.
+"""
+
+import os
+import socket
+from typing import Any, Final
+
+__all__ = ["bind", "resolve", "show"]
+
+_IPV4_IN_IPV6: Final = "::ffff:"
+
+
+def show(address: tuple[Any, ...]) -> str:
+    """Return *address* as people write it: ``127.0.0.1:80``, ``[::1]:80``.
+
+    An IPv4 peer of an IPv6 socket is shown as the IPv4 address that it has.
+    """
+    host, port = address[:2]
+    host = host.removeprefix(_IPV4_IN_IPV6)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def resolve(host: str, port: int, kind: socket.SocketKind) -> list[tuple[int, tuple[Any, ...]]]:
+    """Return the address family and the address of each way to reach *host*, the best first.
+
+    Raises:
+        socket.gaierror: there is none.
+    """
+    found = socket.getaddrinfo(host, port, type=kind)
+    return list(dict.fromkeys((int(family), address) for family, _, _, _, address in found))
+
+
+def bind(host: str, port: int, kind: socket.SocketKind) -> list[socket.socket]:
+    """Return a non-blocking socket of *kind* bound to *port* for each address that *host* has.
+
+    With port 0 they all get the same free one. ``::`` takes IPv4 as well, where the system can.
+
+    Raises:
+        OSError: an address cannot be bound to, the port being taken, say. None is then.
+    """
+    bound: list[socket.socket] = []
+    try:
+        for family, address in resolve(host, port, kind):
+            sock = socket.socket(family, kind)
+            bound.append(sock)
+            sock.setblocking(False)
+            if kind == socket.SOCK_STREAM and os.name == "posix":
+                # So that a restarted server need not wait for old connections to time out.
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, host != "::")
+            sock.bind((address[0], port, *address[2:]))
+            port = sock.getsockname()[1]
+    except OSError:
+        for sock in bound:
+            sock.close()
+        raise
+    return bound

@@ -1,0 +1,256 @@
+r"""TCP: a line a request; a reply is its lines and then an empty line. A member is his connection.
+
+What lives here: connections, lines, back-pressure. Nothing here knows what a line says.
+
+Theory. A connection hands over its lines in order and gets its replies in the same order. A
+client can be quick in one direction and slow in the other, so each connection has bounds of
+its own, and reaching one stops the reading from this client alone:
+
+* it may have :data:`UNANSWERED_LINES` requests waiting for their reply;
+* while its socket takes no more bytes, nothing is read from it, and its replies wait as
+  what they are: references into the timeline, not copies of it;
+* a line that has not ended after :data:`MAX_LINE_BYTES` is handed over as it is, longer than
+  any request can be, to be refused; then the connection is closed.
+
+A client may close his half after his last request (``printf '1 Alice\n5\n' | nc ...``). He
+still gets all his replies; then the other half is closed too.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import socket
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Final, cast
+
+from groupchat.transports.address import bind, show
+from groupchat.transports.interface import Connection, Listener, Service
+
+__all__ = ["CLOSING_SECONDS", "MAX_LINE_BYTES", "SILENCE_SECONDS", "TCP", "UNANSWERED_LINES"]
+
+MAX_LINE_BYTES: Final = 65_536
+"""Bytes that a line may have, with its line end. Every legal request is much shorter."""
+
+UNANSWERED_LINES: Final = 128
+"""Requests that one connection may have under way."""
+
+CLOSING_SECONDS: Final = 2.0
+"""Seconds that a closing listener waits for clients to take their last replies."""
+
+SILENCE_SECONDS: Final = 10.0
+"""Seconds without a line after which a client takes an awaited reply as not coming."""
+
+_MAX_REPLY_LINE_BYTES: Final = 1 << 24  # a client reads no longer line; a roster can be long
+
+
+class TCP:
+    """The transport ``tcp``."""
+
+    async def listen(self, host: str, port: int, service: Service) -> Listener:
+        """Listen at every address of *host*."""
+        loop = asyncio.get_running_loop()
+        sockets = bind(host, port, socket.SOCK_STREAM)
+        listener = _Listener(sockets)
+        try:
+            for sock in sockets:
+                server = await loop.create_server(lambda: _Peer(service, listener), sock=sock)
+                listener.servers.append(server)
+        except OSError:
+            for sock in sockets:
+                sock.close()
+            raise
+        return listener
+
+    async def connect(self, host: str, port: int) -> Connection:
+        """Connect to the first address of *host* that answers."""
+        async with asyncio.timeout(SILENCE_SECONDS):
+            streams = await asyncio.open_connection(host, port, limit=_MAX_REPLY_LINE_BYTES)
+        return _Connection(*streams)
+
+
+class _Peer(asyncio.Protocol):
+    """The server's side of one connection."""
+
+    budget = None
+
+    def __init__(self, service: Service, listener: "_Listener") -> None:
+        self.sender = "tcp"
+        self.transport: asyncio.Transport
+        self._service = service
+        self._listener = listener
+        self._arrived = bytearray()
+        self._searched = 0  # so many bytes of what arrived hold no line end
+        self._half_closed = False  # by the client: there will be no more requests
+        self._refused = False  # by us: what else arrives is thrown away
+        self._lost = False
+        self._unanswered = 0
+        self._replies: deque[Iterator[bytes]] = deque()
+        self._writable = True
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        address = show(transport.get_extra_info("peername"))
+        # The number keeps two connections apart that come from one address to two ports.
+        self.sender = f"tcp {address} #{next(self._listener.numbers)}"
+        self._listener.peers.add(self)
+
+    def connection_lost(self, _: Exception | None) -> None:
+        self._lost = True
+        self._replies.clear()
+        self._listener.lost(self)
+        self._service.gone(self)
+
+    def data_received(self, data: bytes) -> None:
+        if not self._refused:
+            self._arrived += data
+            self._go_on()
+
+    def eof_received(self) -> bool:
+        """Return True: keep our half open for the replies."""
+        self._half_closed = True
+        self._go_on()
+        return True
+
+    def pause_writing(self) -> None:
+        self._writable = False
+
+    def resume_writing(self) -> None:
+        self._writable = True
+        self._go_on()
+
+    def reply(self, pieces: Iterable[bytes]) -> None:
+        self._unanswered -= 1
+        if not self._lost:
+            self._replies.append(_framed(pieces))
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Do whatever can be done now: write, hand over, read, close."""
+        self._write()
+        self._hand_over()
+        if self._unanswered or self._replies or not (self._half_closed or self._refused):
+            self._pace()
+        else:
+            self._finish()
+
+    def _write(self) -> None:
+        while self._replies and self._writable:
+            piece = next(self._replies[0], None)
+            if piece is None:
+                self._replies.popleft()
+            else:
+                self.transport.write(piece)
+
+    def _hand_over(self) -> None:
+        while self._may_ask():
+            line = self._next_line()
+            if line is None:
+                break
+            self._unanswered += 1
+            self._service.receive(line, self)
+
+    def _pace(self) -> None:
+        if self._may_ask() or self._refused:
+            self.transport.resume_reading()
+        else:
+            self.transport.pause_reading()
+
+    def _finish(self) -> None:
+        if self._half_closed:
+            self.transport.close()
+        else:
+            # To close with unread bytes would reset the connection, and the client would
+            # lose the refusal. So close our half, and for a while throw away what he sends.
+            self.transport.write_eof()
+            asyncio.get_running_loop().call_later(CLOSING_SECONDS, self.transport.abort)
+
+    def _may_ask(self) -> bool:
+        return self._writable and self._unanswered < UNANSWERED_LINES
+
+    def _next_line(self) -> bytes | None:
+        """Take one line, with its line end, off what arrived; None if none is complete."""
+        end = self._arrived.find(b"\n", self._searched) + 1
+        if (end or len(self._arrived)) > MAX_LINE_BYTES:
+            self._refused = True
+            end = len(self._arrived)
+        elif not end and self._half_closed:
+            end = len(self._arrived)  # the last line, if any, has no line end
+        if not end:
+            self._searched = len(self._arrived)
+            return None
+        self._searched = 0
+        line = bytes(self._arrived[:end])
+        del self._arrived[:end]
+        return line
+
+
+def _framed(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield *pieces*, then an empty line."""
+    held = b""
+    for piece in pieces:
+        if held:
+            yield held
+        held = piece
+    yield held + b"\n\n" if held else b"\n"
+
+
+class _Listener:
+    def __init__(self, sockets: list[socket.socket]) -> None:
+        addresses = [sock.getsockname() for sock in sockets]
+        self.port: int = addresses[0][1]
+        self.addresses = [show(address) for address in addresses]
+        self.servers: list[asyncio.Server] = []
+        self.numbers = itertools.count(1)
+        self.peers: set[_Peer] = set()
+        self._all_lost = asyncio.Event()
+
+    def lost(self, peer: _Peer) -> None:
+        self.peers.discard(peer)
+        if not self.peers:
+            self._all_lost.set()
+
+    async def close(self) -> None:
+        for server in self.servers:
+            server.close()
+        if not self.peers:
+            return
+        self._all_lost.clear()
+        for peer in self.peers:
+            peer.transport.close()
+        try:
+            async with asyncio.timeout(CLOSING_SECONDS):
+                await self._all_lost.wait()
+        except TimeoutError:
+            for peer in self.peers:
+                peer.transport.abort()
+
+
+class _Connection:
+    """The client's side."""
+
+    lossy = False
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def send(self, request: bytes) -> None:
+        self._writer.write(request + b"\n")
+        await self._writer.drain()
+
+    async def receive(self) -> bytes:
+        lines: list[bytes] = []
+        while True:
+            async with asyncio.timeout(SILENCE_SECONDS):
+                line = await self._reader.readline()
+            if not line.endswith(b"\n"):
+                raise ConnectionResetError("the server has ended the connection")
+            if line == b"\n":
+                return b"".join(lines)[:-1]
+            lines.append(line)
+
+    async def close(self) -> None:
+        self._writer.close()
+        with contextlib.suppress(OSError):
+            await self._writer.wait_closed()

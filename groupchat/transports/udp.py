@@ -1,0 +1,172 @@
+"""UDP: a datagram a request, a datagram a reply. A member is his address.
+
+What lives here: sockets and datagrams. Nothing here knows what is in them.
+
+Theory. asyncio's own datagram endpoint asks the event loop again after every datagram, which
+costs several times what the rest does. Here a wake-up drains the socket, up to
+:data:`DATAGRAMS_A_WAKE_UP`, so that a flood on one socket cannot starve the others. Whatever
+the network reports (nobody there, too big, no route) concerns a datagram that is already
+lost; it is dropped, and the next one is tried. Only when the socket itself is full does
+nothing get lost: the listener keeps the replies it has, and takes no requests until they are
+sent.
+"""
+
+import asyncio
+import itertools
+import logging
+import socket
+from collections import deque
+from collections.abc import Iterable
+from typing import Any, Final
+
+from groupchat.transports.address import bind, resolve, show
+from groupchat.transports.interface import Connection, Listener, Service
+
+__all__ = ["DATAGRAMS_A_WAKE_UP", "MAX_DATAGRAM_BYTES", "REPLY_BYTES", "UDP"]
+
+log = logging.getLogger("groupchat")
+
+REPLY_BYTES: Final = 1_024
+"""Bytes that the plain protocol's clients are ready to read."""
+
+MAX_DATAGRAM_BYTES: Final = 65_507
+"""No UDP datagram over IPv4 carries more bytes (65,535 less the headers; RFC 768, RFC 791)."""
+
+DATAGRAMS_A_WAKE_UP: Final = 256
+"""Datagrams taken from one socket before the others get their turn."""
+
+
+class UDP:
+    """The transport ``udp``."""
+
+    async def listen(self, host: str, port: int, service: Service) -> Listener:
+        """Listen at every address of *host*."""
+        loop = asyncio.get_running_loop()
+        return _Listener([_Endpoint(s, service, loop) for s in bind(host, port, socket.SOCK_DGRAM)])
+
+    async def connect(self, host: str, port: int) -> Connection:
+        """Prepare to send to *host*; UDP has no connections, so this cannot tell who is there."""
+        sockets = []
+        for family, address in resolve(host, port, socket.SOCK_DGRAM):
+            sock = socket.socket(family, socket.SOCK_DGRAM)
+            sock.setblocking(False)
+            sock.connect(address)
+            sockets.append(sock)
+        return _Connection(sockets)
+
+
+class _Peer:
+    """The sender of one datagram."""
+
+    __slots__ = ("_address", "_endpoint", "sender")
+
+    budget = REPLY_BYTES
+
+    def __init__(self, endpoint: "_Endpoint", address: tuple[Any, ...]) -> None:
+        self._endpoint = endpoint
+        self._address = address
+        self.sender = f"udp {show(address)}"
+
+    def reply(self, pieces: Iterable[bytes]) -> None:
+        self._endpoint.send(b"".join(pieces), self._address)
+
+
+class _Endpoint:
+    """One bound socket of a listener."""
+
+    def __init__(
+        self, sock: socket.socket, service: Service, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self.address = sock.getsockname()
+        self._socket = sock
+        self._service = service
+        self._loop = loop
+        self._unsent: deque[tuple[bytes, tuple[Any, ...]]] = deque()
+        loop.add_reader(sock, self._drain)
+
+    def send(self, datagram: bytes, address: tuple[Any, ...]) -> None:
+        """Send *datagram* now if the socket has room for it, else as soon as it has."""
+        if not self._unsent and self._sent(datagram, address):
+            return
+        if not self._unsent:
+            self._loop.remove_reader(self._socket)
+            self._loop.add_writer(self._socket, self._flush)
+        self._unsent.append((datagram, address))
+
+    def close(self) -> None:
+        self._loop.remove_reader(self._socket)
+        self._loop.remove_writer(self._socket)
+        self._socket.close()
+
+    def _drain(self) -> None:
+        for _ in range(DATAGRAMS_A_WAKE_UP):
+            try:
+                request, address = self._socket.recvfrom(MAX_DATAGRAM_BYTES + 1)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                # Windows reports here that an earlier reply found nobody.
+                log.debug("udp: %s", error)
+                continue
+            self._service.receive(request, _Peer(self, address))
+
+    def _flush(self) -> None:
+        while self._unsent:
+            if not self._sent(*self._unsent[0]):
+                return
+            self._unsent.popleft()
+        self._loop.remove_writer(self._socket)
+        self._loop.add_reader(self._socket, self._drain)
+
+    def _sent(self, datagram: bytes, address: tuple[Any, ...]) -> bool:
+        """Try to send; return whether there is nothing left to do for this datagram."""
+        try:
+            self._socket.sendto(datagram, address)
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError as error:
+            log.debug("udp: a reply to %s is lost: %s", show(address), error)
+        return True
+
+
+class _Listener:
+    def __init__(self, endpoints: list[_Endpoint]) -> None:
+        self._endpoints = endpoints
+        self.port: int = endpoints[0].address[1]
+        self.addresses = [show(endpoint.address) for endpoint in endpoints]
+
+    async def close(self) -> None:
+        for endpoint in self._endpoints:
+            endpoint.close()
+
+
+class _Connection:
+    """A client's sockets, one for each address of the server.
+
+    Until something is received, each request goes out by the next of them: of ``localhost``,
+    which is often both ``::1`` and ``127.0.0.1``, the server may listen at one only.
+    """
+
+    lossy = True
+
+    def __init__(self, sockets: list[socket.socket]) -> None:
+        self._sockets = sockets
+        self._next = itertools.cycle(sockets)
+        self._socket = sockets[0]
+        self._answered = False
+
+    async def send(self, request: bytes) -> None:
+        if len(request) > MAX_DATAGRAM_BYTES:
+            raise ValueError(f"udp carries {MAX_DATAGRAM_BYTES:,} bytes at the most")
+        if not self._answered:
+            self._socket = next(self._next)
+        await asyncio.get_running_loop().sock_sendall(self._socket, request)
+
+    async def receive(self) -> bytes:
+        reply = await asyncio.get_running_loop().sock_recv(self._socket, MAX_DATAGRAM_BYTES + 1)
+        self._answered = True
+        return reply
+
+    async def close(self) -> None:
+        for sock in self._sockets:
+            sock.close()
