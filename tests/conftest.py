@@ -1,0 +1,21 @@
+"""What all tests share."""
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.processes import RunningServer, serving
+
+# Speed is measured in bench/, on a quiet machine; here a slow example is no failure.
+settings.register_profile(
+    "default", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("default")
+
+
+@pytest.fixture
+def server() -> Iterator[RunningServer]:
+    """A server process of this test's own, listening by UDP and TCP on one free port."""
+    with serving() as running:
+        yield running

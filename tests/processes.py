@@ -1,0 +1,189 @@
+"""Real servers and raw clients for the tests: processes and sockets, nothing in between."""
+
+import contextlib
+import os
+import queue
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from typing import IO, Protocol, Self, cast
+
+from attrs import define, field
+
+__all__ = ["DEADLINE", "Member", "Program", "RunningServer", "TcpMember", "UdpMember", "serving"]
+
+DEADLINE = 30.0
+"""Seconds after which a test gives up waiting for what must come."""
+
+
+class Program:
+    """A ``groupchat`` process whose output can be waited for, line by line."""
+
+    def __init__(self, *arguments: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "groupchat", *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+        self.stdin = cast("IO[bytes]", self.process.stdin)
+        self.out = _Lines(cast("IO[bytes]", self.process.stdout))
+        self.err = _Lines(cast("IO[bytes]", self.process.stderr))
+
+    def type(self, line: str) -> None:
+        self.stdin.write(line.encode() + b"\n")
+        self.stdin.flush()
+
+    def wait(self) -> int:
+        return self.process.wait(DEADLINE)
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait(DEADLINE)
+        self.stdin.close()
+        self.out.close()
+        self.err.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class _Lines:
+    """The lines of a pipe, read by a thread so that a test can wait with a deadline."""
+
+    def __init__(self, pipe: IO[bytes]) -> None:
+        self.seen: list[str] = []
+        self._pipe = pipe
+        self._queue: queue.Queue[str | None] = queue.Queue()
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        for line in self._pipe:
+            self._queue.put(line.decode().rstrip("\r\n"))
+        self._queue.put(None)
+
+    def next(self) -> str:
+        """Return the next line."""
+        line = self._queue.get(timeout=DEADLINE)
+        if line is None:
+            raise EOFError("\n".join(["no more lines after:", *self.seen]))
+        self.seen.append(line)
+        return line
+
+    def until(self, pattern: str) -> "re.Match[str]":
+        """Return the match of the next line that *pattern* is found in."""
+        while True:
+            found = re.search(pattern, self.next())
+            if found:
+                return found
+
+    def rest(self) -> list[str]:
+        """Return all further lines until the end of the output."""
+        lines = []
+        with contextlib.suppress(EOFError):
+            while True:
+                lines.append(self.next())
+        return lines
+
+    def close(self) -> None:
+        self._thread.join(DEADLINE)
+        self._pipe.close()
+
+
+@define
+class RunningServer:
+    """A server process, and the port it listens on."""
+
+    program: Program
+    port: int
+    host: str = "127.0.0.1"
+    sockets: contextlib.ExitStack = field(factory=contextlib.ExitStack)
+
+    def udp(self) -> Self:
+        return self.sockets.enter_context(UdpMember(self.port, self.host))
+
+    def tcp(self) -> Self:
+        return self.sockets.enter_context(TcpMember(self.port, self.host))
+
+    def member(self, transport: str) -> "Member":
+        """Return a raw client by the transport called *transport*."""
+        return self.udp() if transport == "udp" else self.tcp()
+
+    def stop(self) -> int:
+        """End the server as an operator would; return its exit code."""
+        self.program.process.send_signal(signal.SIGTERM)
+        return self.program.wait()
+
+
+@contextlib.contextmanager
+def serving(*arguments: str, host: str = "127.0.0.1") -> Iterator[RunningServer]:
+    """Run ``groupchat serve`` with *arguments*, on a free port unless they say otherwise."""
+    with Program("serve", "--host", host, *(arguments or ["0"])) as program:
+        port = int(program.out.until(r"^Listening on \w+ .*:(\d+)$")[1])
+        program.out.until(r"^$")
+        server = RunningServer(program, port, host)
+        with server.sockets:
+            yield server
+
+
+class Member(Protocol):
+    """Somebody who asks a server and gets answers."""
+
+    def ask(self, request: bytes) -> bytes:
+        """Send *request* and return the reply, without framing."""
+
+
+class UdpMember:
+    """A raw UDP socket: a datagram a request, a datagram a reply."""
+
+    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.socket = socket.socket(family, socket.SOCK_DGRAM)
+        self.socket.settimeout(DEADLINE)
+        self.socket.connect((host, port))
+
+    def ask(self, request: bytes) -> bytes:
+        self.socket.send(request)
+        return self.socket.recv(65_536)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
+
+class TcpMember:
+    """A raw TCP connection: a line a request; a reply is its lines and then an empty line."""
+
+    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
+        self.socket = socket.create_connection((host, port), DEADLINE)
+        self.stream = self.socket.makefile("rb")
+
+    def ask(self, request: bytes) -> bytes:
+        self.socket.sendall(request + b"\n")
+        return self.receive()
+
+    def receive(self) -> bytes:
+        lines = []
+        while (line := self.stream.readline()) != b"\n":
+            if not line:
+                raise EOFError("the server closed the connection")
+            lines.append(line)
+        return b"".join(lines).removesuffix(b"\n")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stream.close()
+        self.socket.close()
