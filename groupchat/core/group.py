@@ -28,13 +28,12 @@ learns who was there, and then what happened since.
 from bisect import bisect_left
 from collections.abc import Hashable, Iterator
 from operator import attrgetter
-from typing import Final
+from typing import Final, assert_never
 
 from attrs import define
 
 from groupchat.core.commands import Command, Join, Leave, Rename, Send, Update
-from groupchat.core.events import Joined, Left, Renamed, Said
-from groupchat.core.lines import render
+from groupchat.core.lines import joined_line, left_line, renamed_line, said_line
 from groupchat.core.names import is_legal_text, name_key, tidy_name
 from groupchat.core.replies import News, Reason, Refused, Reply, Roster
 from groupchat.core.timeline import Cursor, Timeline
@@ -99,6 +98,8 @@ class Group:
                 return self._leave(member, sender, time)
             case Join():
                 return Refused(Reason.ALREADY_A_MEMBER)
+            case _:
+                assert_never(command)
 
     def __len__(self) -> int:
         """The number of members."""
@@ -122,7 +123,7 @@ class Group:
         if isinstance(name, Refused):
             return name
         position = self._timeline.end
-        self._timeline.append(render(Joined(position, time, name)), time)
+        self._timeline.append(joined_line(name), time)
         member = _Member(name, position, self._timeline.open(), untold=position)
         self._members[sender] = member
         self._by_age.append(member)
@@ -133,8 +134,7 @@ class Group:
         if not is_legal_text(text):
             return Refused(Reason.ILLEGAL_TEXT)
         reply = self._pending(member, budget)
-        said = Said(self._timeline.end, time, member.name, text)
-        self._timeline.append(render(said), time, member.cursor)
+        self._timeline.append(said_line(member.name, text), time, member.cursor)
         return reply
 
     def _rename(self, member: _Member, wanted: str, time: int, budget: int | None) -> Reply:
@@ -142,15 +142,14 @@ class Group:
         if isinstance(name, Refused):
             return name
         reply = self._pending(member, budget)
-        renamed = Renamed(self._timeline.end, time, member.name, name)
-        self._timeline.append(render(renamed), time, member.cursor)
+        self._timeline.append(renamed_line(member.name, name), time, member.cursor)
         self._keys.remove(name_key(member.name))
         self._keys.add(name_key(name))
         member.name = name
         return reply
 
     def _leave(self, member: _Member, sender: Hashable, time: int) -> Reply:
-        self._timeline.append(render(Left(self._timeline.end, time, member.name)), time)
+        self._timeline.append(left_line(member.name), time)
         self._timeline.close(member.cursor)
         self._keys.remove(name_key(member.name))
         del self._by_age[self._age(member.joined)]

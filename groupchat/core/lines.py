@@ -20,7 +20,7 @@ phrase. Of the position and the time, which a line does not show, the timeline k
 
 from groupchat.core.events import Event, Joined, Left, Renamed, Said
 
-__all__ = ["parse", "render"]
+__all__ = ["joined_line", "left_line", "parse", "renamed_line", "render", "said_line"]
 
 _SAID = ": "
 _JOINED = " has joined"
@@ -28,18 +28,35 @@ _RENAMED = " changed his name to "
 _LEFT = " has left the group"
 
 
+def joined_line(name: str) -> bytes:
+    """Return the line of a :class:`Joined`."""
+    return (name + _JOINED).encode()
+
+
+def said_line(name: str, text: str) -> bytes:
+    """Return the line of a :class:`Said`."""
+    return (name + _SAID + text).encode()
+
+
+def renamed_line(old: str, new: str) -> bytes:
+    """Return the line of a :class:`Renamed`."""
+    return (old + _RENAMED + new).encode()
+
+
+def left_line(name: str) -> bytes:
+    """Return the line of a :class:`Left`."""
+    return (name + _LEFT).encode()
+
+
 def render(event: Event) -> bytes:
     """Return the line that shows *event*."""
-    match event:
-        case Said():
-            line = event.name + _SAID + event.text
-        case Joined():
-            line = event.name + _JOINED
-        case Renamed():
-            line = event.old + _RENAMED + event.new
-        case Left():
-            line = event.name + _LEFT
-    return line.encode()
+    if isinstance(event, Said):
+        return said_line(event.name, event.text)
+    if isinstance(event, Joined):
+        return joined_line(event.name)
+    if isinstance(event, Renamed):
+        return renamed_line(event.old, event.new)
+    return left_line(event.name)
 
 
 def parse(line: bytes, position: int, time: int) -> Event:

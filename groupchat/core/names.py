@@ -98,16 +98,13 @@ def name_key(name: str) -> str:
     """Return what a name is compared by: two names are the same when their keys are equal.
 
     The rules are those of the Nickname profile (RFC 8266, section 2.4) in its order: white
-    space, lower case, NFKC; applied until nothing changes, three more times at the most. The
-    profile does not admit invisible characters at all; here they are left out of the key, so
-    that a name cannot be doubled by hiding one in it.
+    space, lower case, NFKC; applied once and three times more, after which nothing changes any
+    longer. The profile does not admit invisible characters at all; here they are left out of
+    the key, so that a name cannot be doubled by hiding one in it.
     """
     key = name
     for _ in range(4):
-        before = key
         key = normalize("NFKC", _collapse_spaces(_INVISIBLE.sub("", key)).lower())
-        if key == before:
-            break
     return key
 
 

@@ -23,7 +23,7 @@ from typing import Final
 
 from groupchat.core.commands import Command, Join, Leave, Rename, Send, Update
 from groupchat.core.names import MAX_TEXT_BYTES
-from groupchat.core.replies import News, Reason, Refused, Reply, Roster
+from groupchat.core.replies import Reason, Refused, Reply, Roster
 
 __all__ = ["ILLEGAL_REQUEST", "MAX_REQUEST_BYTES", "decode", "encode"]
 
@@ -72,14 +72,13 @@ def encode(reply: Reply) -> Iterator[bytes]:
     about a page of the timeline at the most and is copied out of it only when it is asked
     for, so a long reply costs little memory, whatever its length.
     """
-    match reply:
-        case Refused():
-            yield ILLEGAL_REQUEST
-        case Roster():
-            if reply.names:
-                yield ", ".join(reply.names).encode()
-        case News():
-            last = len(reply.spans) - 1
-            for index, span in enumerate(reply.spans):
-                text = span.text()
-                yield text if index < last else text[:-1]
+    if isinstance(reply, Refused):
+        yield ILLEGAL_REQUEST
+    elif isinstance(reply, Roster):
+        if reply.names:
+            yield ", ".join(reply.names).encode()
+    else:
+        last = len(reply.spans) - 1
+        for index, span in enumerate(reply.spans):
+            text = span.text()
+            yield text if index < last else text[:-1]

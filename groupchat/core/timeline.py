@@ -153,7 +153,7 @@ class Timeline:
         for page, start, stop in self._runs(cursor):
             if room is not None:
                 offset = page.start(start)
-                fitting = bisect_right(page.ends, offset + room, start, stop)
+                fitting = bisect_right(page.ends, offset + room)
                 if fitting < stop:
                     if not spans and fitting == start:
                         fitting = start + 1

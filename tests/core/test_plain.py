@@ -1,0 +1,116 @@
+"""The plain protocol: any bytes to a command or a refusal, any reply to bytes."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from groupchat.core import (
+    MAX_REQUEST_BYTES,
+    Command,
+    Group,
+    Join,
+    Leave,
+    News,
+    Reason,
+    Refused,
+    Rename,
+    Roster,
+    Send,
+    Update,
+    decode,
+    encode,
+)
+from groupchat.core.timeline import Timeline
+
+NOT_A_REQUEST = Refused(Reason.NOT_A_REQUEST)
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
+@pytest.mark.parametrize(
+    ("request_", "command"),
+    [
+        (b"1 Alice", Join("Alice")),
+        (b"2 Hi", Send("Hi")),
+        (b"2  two  spaces ", Send(" two  spaces ")),
+        (b"2 5", Send("5")),
+        (b"3 Bob", Rename("Bob")),
+        (b"4", Leave()),
+        (b"5", Update()),
+        ("2 \u00e9\U0001f46a".encode(), Send("\u00e9\U0001f46a")),
+        (b"2 " + b"x" * 4_000, Send("x" * 4_000)),
+    ],
+)
+def test_a_request_is_decoded(request_: bytes, command: Command, end: bytes) -> None:
+    assert decode(request_ + end) == command
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [b"", b"\n", b"\r\n", b" ", b"0", b"6", b"6 x", b"12 x", b"1Alice", b"4 ", b"5 x", b" 1 Alice"]
+    + [
+        b"1",
+        b"2",
+        b"3",
+        b"1 ",
+        b"2 ",
+        b"3 ",
+        b"1\tAlice",
+        b"2\n",
+        b"5\n\n",
+        b"4\r",
+        b"44",
+        b"345ft",
+    ]
+    + [b"2 \xff", b"2 \xc3", b"2 \xc0\x80", b"2 \xed\xa0\x80", b"\xff", b"1 \x80\n", b"@1"]
+    + [b"2 " + b"x" * 4_003, b"x" * 65_507],
+)
+def test_it_is_not_a_request(request_: bytes) -> None:
+    assert decode(request_) == NOT_A_REQUEST
+
+
+def test_only_one_line_end_is_ignored() -> None:
+    assert decode(b"2 a\n\n") == Send("a\n")
+    assert decode(b"2 a\r\r\n") == Send("a\r")
+    assert decode(b"2 a\r") == Send("a\r")
+
+
+def test_a_request_too_long_to_be_legal_is_not_even_decoded() -> None:
+    assert MAX_REQUEST_BYTES == 4_004
+    assert decode(b"2 " + b"x" * 4_000 + b"\r\n") == Send("x" * 4_000)
+    assert decode(b"2 " + b"x" * 4_001 + b"\r\n") == NOT_A_REQUEST
+
+
+@given(st.binary() | st.text().map(lambda text: f"2 {text}".encode(errors="replace")))
+def test_any_bytes_are_a_command_or_a_refusal(request_: bytes) -> None:
+    assert isinstance(decode(request_), Join | Send | Rename | Leave | Update | Refused)
+
+
+def test_replies_are_encoded() -> None:
+    assert list(encode(Refused(Reason.NAME_IN_USE))) == [b"Illegal request"]
+    assert list(encode(Roster())) == []
+    assert list(encode(Roster(("Zo\u00eb",)))) == ["Zo\u00eb".encode()]
+    assert list(encode(Roster(("Bob", "Alice")))) == [b"Bob, Alice"]
+    assert list(encode(News())) == []
+
+
+def test_news_are_encoded_piece_by_piece() -> None:
+    timeline = Timeline(page_bytes=8)
+    cursor = timeline.open()
+    for line in [b"1234", b"56", b"78", b"9"]:
+        timeline.append(line, time=0)
+    spans, _ = timeline.pending(cursor)
+    assert list(encode(News(tuple(spans)))) == [b"1234\n56\n", b"78\n9"]
+
+
+def test_a_reply_stays_what_it_was() -> None:
+    """It is copied out of the timeline late, when other things have happened there."""
+    group = Group()
+    for name in ("Alice", "Bob"):
+        group.apply(Join(name), name)
+    group.apply(Send("one"), "Bob")
+    reply = group.apply(Update(), "Alice")
+    for count in range(3_000):
+        group.apply(Send(f"{count} {'x' * 60}"), "Bob")
+    group.apply(Update(), "Alice")
+    group.apply(Leave(), "Alice")
+    assert b"".join(encode(reply)) == b"Bob has joined\nBob: one"
