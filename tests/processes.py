@@ -108,10 +108,10 @@ class RunningServer:
     host: str = "127.0.0.1"
     sockets: contextlib.ExitStack = field(factory=contextlib.ExitStack)
 
-    def udp(self) -> Self:
+    def udp(self) -> "UdpMember":
         return self.sockets.enter_context(UdpMember(self.port, self.host))
 
-    def tcp(self) -> Self:
+    def tcp(self) -> "TcpMember":
         return self.sockets.enter_context(TcpMember(self.port, self.host))
 
     def member(self, transport: str) -> "Member":

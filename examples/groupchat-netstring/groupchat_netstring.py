@@ -1,0 +1,142 @@
+"""A transport for groupchat: netstrings over TCP.
+
+A request or a reply is its length in decimal digits, a colon, its bytes and a comma
+(https://cr.yp.to/proto/netstrings.txt): the request ``1 Alice`` is ``7:1 Alice,``. A member is
+his connection. With this package installed::
+
+    groupchat serve --transport netstring 12345
+    groupchat connect --transport netstring 127.0.0.1 12345
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Iterable
+
+from groupchat.transports import Connection, Listener, Service
+
+MAX_BYTES = 65_536
+"""A request longer than this ends the connection."""
+
+
+class Netstring:
+    """The transport ``netstring``."""
+
+    async def listen(self, host: str, port: int, service: Service) -> Listener:
+        """Listen at *host*."""
+        listener = _Listener(service)
+        await listener.start(host, port)
+        return listener
+
+    async def connect(self, host: str, port: int) -> Connection:
+        """Connect to *host*."""
+        return _Connection(*await asyncio.open_connection(host, port))
+
+
+class _Peer:
+    """One client of the server: where requests come from, and where replies go."""
+
+    budget = None  # a reply may have any length
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        host, port, *_ = writer.get_extra_info("peername")
+        self.sender = f"netstring {host}:{port} {id(self):x}"
+        self.answered = asyncio.Event()
+        self._writer = writer
+
+    def reply(self, pieces: Iterable[bytes]) -> None:
+        self._writer.write(_framed(b"".join(pieces)))
+        self.answered.set()
+
+
+class _Listener:
+    """Accepts connections, and hands their requests to the service, one at a time."""
+
+    def __init__(self, service: Service) -> None:
+        self.port = 0
+        self.addresses: list[str] = []
+        self._service = service
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self, host: str, port: int) -> None:
+        self._server = await asyncio.start_server(self._accept, host, port)
+        names = [sock.getsockname() for sock in self._server.sockets]
+        self.port = names[0][1]
+        self.addresses = [f"{name[0]}:{name[1]}" for name in names]
+
+    async def close(self) -> None:
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._converse(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peer = _Peer(writer)
+        try:
+            while True:
+                request = await _read(reader)
+                peer.answered.clear()
+                self._service.receive(request, peer)
+                await peer.answered.wait()
+                await writer.drain()  # who does not read his replies gets no more requests in
+        except (OSError, EOFError, ValueError):
+            pass  # the client has gone, or does not speak netstrings
+        finally:
+            self._service.gone(peer)
+            writer.close()
+
+
+class _Connection:
+    """The client's side."""
+
+    lossy = False  # TCP repeats what gets lost
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def send(self, request: bytes) -> None:
+        if len(request) > MAX_BYTES:
+            raise ValueError(f"netstring carries {MAX_BYTES:,} bytes at the most")
+        self._writer.write(_framed(request))
+        await self._writer.drain()
+
+    async def receive(self) -> bytes:
+        try:
+            return await _read(self._reader, bound=None)
+        except (EOFError, ValueError) as error:
+            raise ConnectionResetError("the server has ended the connection") from error
+
+    async def close(self) -> None:
+        self._writer.close()
+        with contextlib.suppress(OSError):
+            await self._writer.wait_closed()
+
+
+def _framed(payload: bytes) -> bytes:
+    return b"%d:%s," % (len(payload), payload)
+
+
+async def _read(reader: asyncio.StreamReader, bound: int | None = MAX_BYTES) -> bytes:
+    """Return the next netstring.
+
+    Raises:
+        EOFError: there is none (``asyncio.IncompleteReadError`` is one).
+        ValueError: what comes is no netstring, or is longer than *bound* bytes.
+    """
+    digits = b""
+    while (character := await reader.readexactly(1)) != b":":
+        digits += character
+        if not character.isdigit() or len(digits) > 10:
+            raise ValueError("not a netstring")
+    length = int(digits)
+    if bound is not None and length > bound:
+        raise ValueError("too long a netstring")
+    payload = await reader.readexactly(length)
+    if await reader.readexactly(1) != b",":
+        raise ValueError("not a netstring")
+    return payload

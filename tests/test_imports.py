@@ -1,0 +1,62 @@
+"""The layers: who may import whom is checked, and a violation fails the check."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+LINT_IMPORTS = Path(sys.executable).with_name("lint-imports")
+
+
+def lint(folder: Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [LINT_IMPORTS, "--no-cache"], cwd=folder, capture_output=True, text=True, check=False
+    )
+
+
+def test_the_project_keeps_its_import_rules() -> None:
+    done = lint(ROOT)
+    assert done.returncode == 0, done.stdout
+    assert "0 broken" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("module", "violation"),
+    [
+        ("core/group.py", "import socket"),
+        ("core/group.py", "import time"),
+        ("core/names.py", "import random"),
+        ("core/timeline.py", "import logging"),
+        ("core/plain.py", "import asyncio"),
+        ("core/timeline.py", "import threading"),
+        ("core/events.py", "from os import path"),
+        ("core/group.py", "from pathlib import Path"),
+        ("core/peer.py", "from groupchat.server import Server"),
+        ("core/peer.py", "from groupchat.transports import Listener"),
+        ("core/names.py", "from groupchat.core.group import Group"),
+        ("server.py", "from groupchat.transports import Listener"),
+        ("server.py", "import asyncio"),
+        ("transports/udp.py", "from groupchat.server import Server"),
+        ("transports/tcp.py", "from groupchat.client import PlainClient"),
+        ("client/plain.py", "from groupchat.server import Server"),
+        ("client/plain.py", "from groupchat.cli import main"),
+    ],
+)
+def test_a_deliberate_violation_is_found(tmp_path: Path, module: str, violation: str) -> None:
+    shutil.copytree(ROOT / "groupchat", tmp_path / "groupchat")
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    path = tmp_path / "groupchat" / module
+    path.write_text(path.read_text() + f"\n{violation}\n")
+    done = lint(tmp_path)
+    assert done.returncode == 1, done.stdout
+    assert re.search(r"[1-9] broken", done.stdout)
+
+
+def test_the_core_opens_no_files() -> None:
+    """open() needs no import, so the import rules cannot see it."""
+    for path in (ROOT / "groupchat" / "core").glob("*.py"):
+        assert "open(" not in path.read_text().replace(".open(", "").replace("def open(", "")
