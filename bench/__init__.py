@@ -1,0 +1,1 @@
+"""What a message costs, measured: ``make bench``."""

@@ -1,0 +1,45 @@
+"""What does a message cost while somebody has not fetched it, and what does a member?"""
+
+import tracemalloc
+
+from bench.process import running
+from groupchat.core import Group, Join, Send
+
+__all__ = ["member_in_server", "waiting_message_in_group", "waiting_message_in_server"]
+
+TEXT = "x" * 64
+
+
+def waiting_message_in_group(messages: int) -> float:
+    """Return the bytes that Python allocates for each of *messages* that nobody fetches."""
+    group = Group()
+    for name in ("Alice", "Bob"):
+        group.apply(Join(name), name)
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    for _ in range(messages):
+        group.apply(Send(TEXT), "Bob")
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return (after - before) / messages
+
+
+def waiting_message_in_server(messages: int) -> float:
+    """Return the bytes by which a server process grows for each of *messages* not fetched."""
+    request = f"2 {TEXT}".encode()
+    with running() as server, server.join("Alice"), server.join("Bob") as bob:
+        before = server.resident_bytes()
+        for _ in range(messages):
+            bob.send(request)
+            bob.recv(65_536)
+        return (server.resident_bytes() - before) / messages
+
+
+def member_in_server(members: int) -> float:
+    """Return the bytes by which a server process grows for each of *members* that joins."""
+    with running() as server:
+        server.join("the first").close()
+        before = server.resident_bytes()
+        for number in range(members):
+            server.join(f"member {number}").close()
+        return (server.resident_bytes() - before) / members
