@@ -12,8 +12,7 @@ help:  ## Show what can be made.
 serve: .venv/base  ## Set up and start the chat server on port 12345 (PORT=... for another).
 	@exec $(BIN)/groupchat serve $(PORT)
 
-test: .venv/all check docs  ## Set up and pass all checks and tests.
-	@command -v nc >/dev/null || sh tests/install-netcat.sh
+test: .venv/all .venv/netcat check docs  ## Set up and pass all checks and tests.
 	$(BIN)/coverage erase
 	$(BIN)/pytest --cov --cov-report= $(TESTS)
 	$(BIN)/coverage report
@@ -48,4 +47,12 @@ clean:  ## Remove the environment and whatever was built.
 .venv/all: .venv/base
 	@echo "Setting up what tests, checks and documentation need ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,mutants,docs]'
+	@touch $@
+
+# The README's nc sessions are run by the tests. Only a system package brings nc.
+.venv/netcat:
+	@command -v nc >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	  && echo "Installing netcat ..." && apt-get -qq update >/dev/null \
+	  && apt-get -qq install -y netcat-openbsd >/dev/null; } \
+	  || echo "nc is not installed, so its tests are skipped; install the package netcat-openbsd."
 	@touch $@
