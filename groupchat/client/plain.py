@@ -47,8 +47,7 @@ class PlainClient:
         self._connection = connection
         self._show = show
         self._tell = tell
-        self.member = False
-        """Whether the last answers mean that we are in the group."""
+        self._may_be_member = False  # a join whose reply got lost makes us one, unknown to us
 
     async def ask(self, request: bytes) -> bytes:
         """Send *request*, wait for its reply, show and return it.
@@ -58,21 +57,24 @@ class PlainClient:
             ValueError: *request* is too long for the transport.
         """
         await self._show_late_replies()
+        if request.startswith(b"1 "):
+            self._may_be_member = True
         reply = await self._answer(request)
         if reply:
             self._show(reply)
-        if reply != ILLEGAL_REQUEST:
-            self.member = request[:1] != b"4"
+        if request == b"4" and reply != ILLEGAL_REQUEST:
+            self._may_be_member = False
         return reply
 
     async def leave(self) -> None:
-        """Leave the group, if we are in it.
+        """Leave the group, if we may be in it.
 
         Raises:
             NoAnswer: nobody knows whether we did.
         """
-        if self.member:
-            await self.ask(b"4")
+        if self._may_be_member:
+            await self._show_late_replies()
+            await self._answer(b"4")  # empty, or a refusal that means we were not in it
 
     async def _answer(self, request: bytes) -> bytes:
         # A connection that loses nothing is asked once; it knows itself when to give up.

@@ -11,6 +11,7 @@ they want something from it.
 
 import asyncio
 import importlib
+import io
 import os
 import re
 import signal
@@ -35,6 +36,8 @@ def chat(runner: asyncio.Runner, connection: Connection) -> None:
         NoAnswer: the server does not answer.
     """
     interactive = sys.stdin.isatty() and sys.stdout.isatty()
+    if interactive and isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal may not know every character
     client = PlainClient(connection, _show, _tell)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:

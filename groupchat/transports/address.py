@@ -4,6 +4,7 @@ IPv4 and IPv6 alike. An address here is what the socket module calls one: ``(hos
 ``(host, port, flow information, scope)``.
 """
 
+import errno
 import os
 import socket
 from typing import Any, Final
@@ -11,6 +12,7 @@ from typing import Any, Final
 __all__ = ["bind", "resolve", "show"]
 
 _IPV4_IN_IPV6: Final = "::ffff:"
+_NO_SUCH_ADDRESS: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
 def show(address: tuple[Any, ...]) -> str:
@@ -37,25 +39,46 @@ def bind(host: str, port: int, kind: socket.SocketKind) -> list[socket.socket]:
     """Return a non-blocking socket of *kind* bound to *port* for each address that *host* has.
 
     With port 0 they all get the same free one. ``::`` takes IPv4 as well, where the system can.
+    Of several addresses, those of a kind that this machine does not have are passed over.
 
     Raises:
         OSError: an address cannot be bound to, the port being taken, say. None is then.
     """
     bound: list[socket.socket] = []
+    missing: OSError | None = None
     try:
         for family, address in resolve(host, port, kind):
-            sock = socket.socket(family, kind)
-            bound.append(sock)
-            sock.setblocking(False)
-            if kind == socket.SOCK_STREAM and os.name == "posix":
-                # So that a restarted server need not wait for old connections to time out.
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, host != "::")
-            sock.bind((address[0], port, *address[2:]))
-            port = sock.getsockname()[1]
+            try:
+                sock = _bound(family, kind, (address[0], port, *address[2:]), host == "::")
+            except OSError as error:
+                if error.errno not in _NO_SUCH_ADDRESS:
+                    raise
+                missing = error
+            else:
+                bound.append(sock)
+                port = sock.getsockname()[1]
+        if missing and not bound:
+            raise missing
     except OSError:
         for sock in bound:
             sock.close()
         raise
     return bound
+
+
+def _bound(
+    family: int, kind: socket.SocketKind, address: tuple[Any, ...], dual: bool
+) -> socket.socket:
+    sock = socket.socket(family, kind)
+    try:
+        sock.setblocking(False)
+        if kind == socket.SOCK_STREAM and os.name == "posix":
+            # So that a restarted server need not wait for old connections to time out.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not dual)
+        sock.bind(address)
+    except OSError:
+        sock.close()
+        raise
+    return sock

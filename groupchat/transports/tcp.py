@@ -90,9 +90,9 @@ class _Peer(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
-        address = show(transport.get_extra_info("peername"))
+        address = transport.get_extra_info("peername")  # None if he has gone already
         # The number keeps two connections apart that come from one address to two ports.
-        self.sender = f"tcp {address} #{next(self._listener.numbers)}"
+        self.sender = f"tcp {show(address) if address else '?'} #{next(self._listener.numbers)}"
         self._listener.peers.add(self)
 
     def connection_lost(self, _: Exception | None) -> None:
@@ -242,8 +242,11 @@ class _Connection:
     async def receive(self) -> bytes:
         lines: list[bytes] = []
         while True:
-            async with asyncio.timeout(SILENCE_SECONDS):
-                line = await self._reader.readline()
+            try:
+                async with asyncio.timeout(SILENCE_SECONDS):
+                    line = await self._reader.readline()
+            except ValueError as error:
+                raise ConnectionAbortedError("the server sent too long a line") from error
             if not line.endswith(b"\n"):
                 raise ConnectionResetError("the server has ended the connection")
             if line == b"\n":

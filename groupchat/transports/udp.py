@@ -47,11 +47,19 @@ class UDP:
     async def connect(self, host: str, port: int) -> Connection:
         """Prepare to send to *host*; UDP has no connections, so this cannot tell who is there."""
         sockets = []
+        failure = OSError()
         for family, address in resolve(host, port, socket.SOCK_DGRAM):
             sock = socket.socket(family, socket.SOCK_DGRAM)
             sock.setblocking(False)
-            sock.connect(address)
-            sockets.append(sock)
+            try:
+                sock.connect(address)
+            except OSError as error:  # no way there; perhaps there is one to the next address
+                sock.close()
+                failure = error
+            else:
+                sockets.append(sock)
+        if not sockets:
+            raise failure
         return _Connection(sockets)
 
 
