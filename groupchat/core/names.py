@@ -47,8 +47,9 @@ _ILLEGAL_IN_TEXT = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
 
 _ILLEGAL_IN_NAME = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 
-# Looked for in a name's key, so that capitals, wide letters and odd spaces do not hide it.
-_IMITATES_A_LINE = re.compile(r"[:,]|\b(?:" + "|".join(PHRASES) + r")\b")
+# Looked for in a name's key, so that capitals, wide letters and odd spaces do not hide it. The
+# last one is a reply of the plain protocol: as the only name of a roster it would read as that.
+_IMITATES_A_LINE = re.compile(r"[:,]|\b(?:" + "|".join(PHRASES) + r")\b|^illegal request$")
 
 # The characters with the property Default_Ignorable_Code_Point that _ILLEGAL_IN_NAME lets
 # through: fillers and variation selectors. They print as nothing.
@@ -79,7 +80,7 @@ def tidy_name(name: str) -> str | None:
     both ends, and to normalise to NFC. What is left is legal when it has 1 to
     :data:`MAX_NAME_CHARACTERS` characters, none of category Cc, Cf, Cs, Co, Zl or Zp, is not
     invisible as a whole, and when its :func:`name_key` holds no ``:``, no ``,`` and none of
-    :data:`PHRASES` as whole words.
+    :data:`PHRASES` as whole words, and is not ``illegal request``.
     """
     if len(name) > MAX_TEXT_BYTES:
         return None

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from groupchat.core import (
+    ILLEGAL_REQUEST,
     MAX_NAME_CHARACTERS,
     MAX_TEXT_BYTES,
     is_legal_text,
@@ -102,6 +103,13 @@ def test_a_name_is_kept_as(name: str, kept: str) -> None:
 )
 def test_a_name_may_not_be(name: str) -> None:
     assert tidy_name(name) is None
+
+
+def test_no_roster_reads_as_a_refusal() -> None:
+    assert tidy_name(ILLEGAL_REQUEST.decode()) is None
+    assert tidy_name("ILLEGAL  request") is None
+    assert tidy_name("Illegal requests") == "Illegal requests"
+    assert tidy_name("No illegal request") == "No illegal request"
 
 
 @pytest.mark.parametrize("phrase", PHRASES)
