@@ -17,7 +17,7 @@ __all__ = ["main"]
 )
 @click.version_option(__version__, prog_name="groupchat")
 def main() -> None:
-    """A group chat that never loses a message, over any link.
+    """A group chat for people who are not always connected.
 
     Members join, write, rename, leave, and get what they missed whenever they contact the
     server.

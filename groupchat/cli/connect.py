@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from groupchat.cli.parameters import DEFAULT_PORT, PORT, load_transport
+from groupchat.cli.parameters import DEFAULT_PORT, MAX_PORT, load_transport
 from groupchat.client import NoAnswer
 from groupchat.client.terminal import chat
 
@@ -33,7 +33,7 @@ Examples:
 )
 @click.option("--transport", "name", metavar="NAME", help="How to connect.  [default: udp]")
 @click.argument("host", metavar="HOST|URL")
-@click.argument("port", type=PORT, required=False)
+@click.argument("port", type=click.IntRange(1, MAX_PORT), required=False)
 def connect(name: str | None, host: str, port: int | None) -> None:
     """Chat by the server at HOST and PORT (12345 if not given), or at a URL.
 
@@ -67,20 +67,28 @@ def connect(name: str | None, host: str, port: int | None) -> None:
 
 
 def _unreachable(server: str, why: str) -> click.ClickException:
-    return click.ClickException(f"{server} cannot be reached ({why}). Is the server running there?")
+    return click.ClickException(
+        f"{server} cannot be reached ({why.lower()}). Is the server running there?"
+    )
 
 
 def _why(error: OSError) -> str:
     if isinstance(error, socket.gaierror):
         return "no such host"
-    return os.strerror(error.errno).lower() if error.errno else "no answer"
+    return os.strerror(error.errno) if error.errno else "no answer"
 
 
 def _parts(url: str) -> tuple[str, str, int]:
     """Return the scheme, the host and the port of *url*."""
     try:
         parts = urlsplit(url)
-        if not parts.hostname or parts.path.strip("/") or parts.query or parts.fragment:
+        if (
+            not parts.hostname
+            or parts.port == 0
+            or parts.path.strip("/")
+            or parts.query
+            or parts.fragment
+        ):
             raise ValueError
         return parts.scheme, parts.hostname, DEFAULT_PORT if parts.port is None else parts.port
     except ValueError:

@@ -10,7 +10,11 @@ from groupchat import transports
 __all__ = ["DEFAULT_PORT", "MAX_PORT", "PORT", "Endpoint", "endpoint", "load_transport"]
 
 DEFAULT_PORT: Final = 12345
+"""The port of a server when none is said."""
+
 MAX_PORT: Final = 65_535
+"""The highest port there is."""
+
 PORT: Final = click.IntRange(0, MAX_PORT)
 
 

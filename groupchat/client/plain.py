@@ -80,15 +80,15 @@ class PlainClient:
         # A connection that loses nothing is asked once; it knows itself when to give up.
         waits = WAITS_SECONDS if self._connection.lossy else (None,)
         failure = "no answer"
-        for number, wait in enumerate(waits):
-            if number:
-                self._tell("no answer yet, asking again")
+        for number, wait in enumerate(waits, 1):
             try:
                 async with asyncio.timeout(wait):
                     await self._connection.send(request)
                     return await self._connection.receive()
             except TimeoutError as error:
                 failure = str(error) or "no answer"
+                if number < len(waits):
+                    self._tell("no answer yet, asking again")
             except OSError as error:
                 failure = error.strerror or str(error)
                 await asyncio.sleep(REFUSED_SECONDS)

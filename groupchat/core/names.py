@@ -36,7 +36,7 @@ MAX_NAME_CHARACTERS: Final = 32
 """Most characters (Unicode code points, after tidying) in a name."""
 
 MAX_TEXT_BYTES: Final = 4_000
-"""Most bytes (in UTF-8) in a text, and in the part of any request that follows its number."""
+"""Most bytes (in UTF-8) in a text. A name that is longer, before it is tidied, is not looked at."""
 
 PHRASES: Final = ("has joined", "has left the group", "changed his name to")
 """The words that tell events without a colon apart. No name may contain one."""

@@ -30,8 +30,8 @@ __all__ = ["ILLEGAL_REQUEST", "MAX_REQUEST_BYTES", "decode", "encode"]
 ILLEGAL_REQUEST: Final = b"Illegal request"
 """The reply to whatever is refused."""
 
-MAX_REQUEST_BYTES: Final = len(b"2 ") + MAX_TEXT_BYTES + len(b"\r\n")
-"""No legal request is longer, in bytes."""
+MAX_REQUEST_BYTES: Final = len(b"2 ") + MAX_TEXT_BYTES
+"""No legal request is longer, in bytes, without its line end."""
 
 _WITH_ARGUMENT: Final[dict[bytes, Callable[[str], Command]]] = {
     b"1 ": Join,
@@ -48,10 +48,10 @@ def decode(request: bytes) -> Command | Refused:
     Whether its name or text is legal, and whether its sender may ask for it, is for the group
     to say.
     """
-    if len(request) > MAX_REQUEST_BYTES:
-        return _NOT_A_REQUEST
     if request.endswith(b"\n"):
         request = request[: -2 if request.endswith(b"\r\n") else -1]
+    if len(request) > MAX_REQUEST_BYTES:
+        return _NOT_A_REQUEST
     bare = _WITHOUT_ARGUMENT.get(request)
     if bare is not None:
         return bare
@@ -67,10 +67,10 @@ def decode(request: bytes) -> Command | Refused:
 def encode(reply: Reply) -> Iterator[bytes]:
     """Yield the bytes of *reply* in pieces, none of them empty, to be sent one after another.
 
-    A roster is the names joined by ``, ``. News are lines with a line feed between two of
-    them and none after the last. No news, or nobody else here, is no piece at all. A piece is
-    about a page of the timeline at the most and is copied out of it only when it is asked
-    for, so a long reply costs little memory, whatever its length.
+    A roster is the names, joined by a comma and a space. News are lines with a line feed
+    between two of them and none after the last. No news, or nobody else here, is no piece at
+    all. A piece is about a page of the timeline at the most and is copied out of it only when
+    it is asked for, so a long reply costs little memory, whatever its length.
     """
     if isinstance(reply, Refused):
         yield ILLEGAL_REQUEST

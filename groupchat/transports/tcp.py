@@ -36,7 +36,7 @@ UNANSWERED_LINES: Final = 128
 """Requests that one connection may have under way."""
 
 CLOSING_SECONDS: Final = 2.0
-"""Seconds that a closing listener waits for clients to take their last replies."""
+"""Seconds that a client is given to take his last reply when the server closes a connection."""
 
 SILENCE_SECONDS: Final = 10.0
 """Seconds without a line after which a client takes an awaited reply as not coming."""

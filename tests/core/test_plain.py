@@ -75,9 +75,11 @@ def test_only_one_line_end_is_ignored() -> None:
 
 
 def test_a_request_too_long_to_be_legal_is_not_even_decoded() -> None:
-    assert MAX_REQUEST_BYTES == 4_004
-    assert decode(b"2 " + b"x" * 4_000 + b"\r\n") == Send("x" * 4_000)
-    assert decode(b"2 " + b"x" * 4_001 + b"\r\n") == NOT_A_REQUEST
+    assert MAX_REQUEST_BYTES == 4_002
+    for end in (b"", b"\n", b"\r\n"):
+        assert decode(b"2 " + b"x" * 4_000 + end) == Send("x" * 4_000)
+        assert decode(b"2 " + b"x" * 4_001 + end) == NOT_A_REQUEST
+        assert decode(b"1 " + "\u3000".encode() * 1_333 + b"xy" + end) == NOT_A_REQUEST
 
 
 @given(st.binary() | st.text().map(lambda text: f"2 {text}".encode(errors="replace")))
