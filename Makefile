@@ -37,7 +37,7 @@ clean:  ## Remove the environment and whatever was built.
 	rm -rf .venv docs/_build mutants .coverage* .*_cache .hypothesis build dist
 
 .venv/bin/python:
-	$(PYTHON) -m venv .venv
+	@$(PYTHON) -m venv .venv
 
 .venv/base: .venv/bin/python pyproject.toml
 	@echo "Setting up .venv ..."
