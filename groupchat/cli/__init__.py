@@ -1,5 +1,8 @@
 """The command line: what the options are called, and which parts they put together."""
 
+import os
+import sys
+
 import click
 
 from groupchat import __version__
@@ -10,7 +13,22 @@ from groupchat.cli.serve import serve
 __all__ = ["main"]
 
 
+class _Commands(click.Group):
+    """Turns what the system refuses, a full disk say, into one line."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise  # click ends quietly then
+        except OSError as error:
+            if sys.stdout is not None:  # let nothing at our exit fail again
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise click.ClickException(error.strerror or str(error)) from error
+
+
 @click.group(
+    cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Start with 'groupchat demo', or with 'groupchat serve' and, in another terminal, "
     "'groupchat connect 127.0.0.1 12345'.",

@@ -46,6 +46,7 @@ def connect(name: str | None, host: str, port: int | None) -> None:
             raise click.UsageError("the URL says it all: leave out --transport and PORT.")
         name, host, port = _parts(host)
     name = name or "udp"
+    host = host.removeprefix("[").removesuffix("]")
     port = DEFAULT_PORT if port is None else port
     try:
         transport = load_transport(name)

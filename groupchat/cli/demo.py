@@ -1,6 +1,8 @@
 """``groupchat demo``."""
 
 import shutil
+import signal
+import sys
 
 import click
 
@@ -23,6 +25,7 @@ def demo() -> None:
     side by side. Every byte is checked; if one differs, the exit code is 1.
     """
     exchanges = load()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # ends them all
     try:
         play(exchanges, shutil.get_terminal_size().columns, click.echo)
     except Failure as error:

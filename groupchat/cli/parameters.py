@@ -1,5 +1,6 @@
 """The kinds of values that the commands' parameters take."""
 
+import re
 from typing import Final
 
 import click
@@ -37,7 +38,7 @@ def endpoint(value: str) -> Endpoint:
     name, colon, digits = value.partition(":")
     if not colon:
         return Endpoint(name, load_transport(name), None)
-    if not (digits.isascii() and digits.isdigit() and int(digits) <= MAX_PORT):
+    if not re.fullmatch("[0-9]{1,5}", digits) or int(digits) > MAX_PORT:
         raise click.BadParameter(f"{digits!r} is not a port (0 to {MAX_PORT}).")
     return Endpoint(name, load_transport(name), int(digits))
 

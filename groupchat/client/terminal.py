@@ -10,6 +10,7 @@ they want something from it.
 """
 
 import asyncio
+import errno
 import importlib
 import io
 import os
@@ -34,12 +35,19 @@ def chat(runner: asyncio.Runner, connection: Connection) -> None:
 
     Raises:
         NoAnswer: the server does not answer.
+        OSError: the replies cannot be written; but if only their reader has gone, that is an end
+            like any other.
     """
+    if sys.stdin is None or sys.stdout is None:
+        raise OSError(errno.EBADF, "standard input and standard output must not be closed")
     interactive = sys.stdin.isatty() and sys.stdout.isatty()
-    if interactive and isinstance(sys.stdout, io.TextIOWrapper):
+    if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal may not know every character
     client = PlainClient(connection, _show, _tell)
+    # Shells start background jobs with SIGINT ignored, and then nothing would end the wait.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    unwritable: OSError | None = None
     try:
         for request in _typed() if interactive else _piped():
             if not request:
@@ -52,10 +60,13 @@ def chat(runner: asyncio.Runner, connection: Connection) -> None:
                 break
     except KeyboardInterrupt:
         _tell("")
-    except BrokenPipeError:
-        # Whoever read our output has gone. Let nothing, at our exit either, write there again.
+    except OSError as error:
+        # Let nothing that is written later, at our exit at the latest, fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        unwritable = None if isinstance(error, BrokenPipeError) else error
     runner.run(client.leave())
+    if unwritable:
+        raise unwritable
 
 
 def _typed() -> Iterator[bytes]:

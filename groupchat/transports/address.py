@@ -9,7 +9,7 @@ import os
 import socket
 from typing import Any, Final
 
-__all__ = ["bind", "resolve", "show"]
+__all__ = ["bind", "no_such_host", "resolve", "show"]
 
 _IPV4_IN_IPV6: Final = "::ffff:"
 _NO_SUCH_ADDRESS: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
@@ -18,11 +18,19 @@ _NO_SUCH_ADDRESS: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 def show(address: tuple[Any, ...]) -> str:
     """Return *address* as people write it: ``127.0.0.1:80``, ``[::1]:80``.
 
-    An IPv4 peer of an IPv6 socket is shown as the IPv4 address that it has.
+    An IPv4 peer of an IPv6 socket is shown as the IPv4 address that it has. A link-local IPv6
+    address is shown with its scope, the number of the link: ``[fe80::1%2]:80``.
     """
-    host, port = address[:2]
+    host, port, *rest = address
     host = host.removeprefix(_IPV4_IN_IPV6)
+    if any(rest[1:]) and "%" not in host:
+        host = f"{host}%{rest[1]}"
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def no_such_host() -> socket.gaierror:
+    """Return the error for a host whose name cannot even be looked up (``a..b``)."""
+    return socket.gaierror(socket.EAI_NONAME, "no such host")
 
 
 def resolve(host: str, port: int, kind: socket.SocketKind) -> list[tuple[int, tuple[Any, ...]]]:
@@ -31,7 +39,10 @@ def resolve(host: str, port: int, kind: socket.SocketKind) -> list[tuple[int, tu
     Raises:
         socket.gaierror: there is none.
     """
-    found = socket.getaddrinfo(host, port, type=kind)
+    try:
+        found = socket.getaddrinfo(host, port, type=kind)
+    except UnicodeError as error:
+        raise no_such_host() from error
     return list(dict.fromkeys((int(family), address) for family, _, _, _, address in found))
 
 

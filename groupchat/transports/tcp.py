@@ -7,8 +7,8 @@ client can be quick in one direction and slow in the other, so each connection h
 its own, and reaching one stops the reading from this client alone:
 
 * it may have :data:`UNANSWERED_LINES` requests waiting for their reply;
-* while its socket takes no more bytes, nothing is read from it, and its replies wait as
-  what they are: references into the timeline, not copies of it;
+* while its socket takes no more bytes, nothing is read from it, and the news that it has
+  asked for wait as references into the timeline, not as copies of it;
 * a line that has not ended after :data:`MAX_LINE_BYTES` is handed over as it is, longer than
   any request can be, to be refused; then the connection is closed.
 
@@ -19,21 +19,38 @@ still gets all his replies; then the other half is closed too.
 import asyncio
 import contextlib
 import itertools
+import logging
 import socket
 from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Final, cast
 
-from groupchat.transports.address import bind, show
+from groupchat.transports.address import bind, no_such_host, show
 from groupchat.transports.interface import Connection, Listener, Service
 
-__all__ = ["CLOSING_SECONDS", "MAX_LINE_BYTES", "SILENCE_SECONDS", "TCP", "UNANSWERED_LINES"]
+__all__ = [
+    "ACCEPT_AGAIN_SECONDS",
+    "CLOSING_SECONDS",
+    "CONNECTIONS_A_WAKE_UP",
+    "MAX_LINE_BYTES",
+    "SILENCE_SECONDS",
+    "TCP",
+    "UNANSWERED_LINES",
+]
+
+log = logging.getLogger("groupchat")
 
 MAX_LINE_BYTES: Final = 65_536
 """Bytes that a line may have, with its line end. Every legal request is much shorter."""
 
 UNANSWERED_LINES: Final = 128
 """Requests that one connection may have under way."""
+
+CONNECTIONS_A_WAKE_UP: Final = 64
+"""Connections accepted before the clients that are there get their turn."""
+
+ACCEPT_AGAIN_SECONDS: Final = 1.0
+"""Seconds without accepting anybody after the system had no room for one more connection."""
 
 CLOSING_SECONDS: Final = 2.0
 """Seconds that a client is given to take his last reply when the server closes a connection."""
@@ -43,29 +60,23 @@ SILENCE_SECONDS: Final = 10.0
 
 _MAX_REPLY_LINE_BYTES: Final = 1 << 24  # a client reads no longer line; a roster can be long
 
+_numbers = itertools.count(1)
+
 
 class TCP:
     """The transport ``tcp``."""
 
     async def listen(self, host: str, port: int, service: Service) -> Listener:
         """Listen at every address of *host*."""
-        loop = asyncio.get_running_loop()
-        sockets = bind(host, port, socket.SOCK_STREAM)
-        listener = _Listener(sockets)
-        try:
-            for sock in sockets:
-                server = await loop.create_server(lambda: _Peer(service, listener), sock=sock)
-                listener.servers.append(server)
-        except OSError:
-            for sock in sockets:
-                sock.close()
-            raise
-        return listener
+        return _Listener(bind(host, port, socket.SOCK_STREAM), service)
 
     async def connect(self, host: str, port: int) -> Connection:
         """Connect to the first address of *host* that answers."""
-        async with asyncio.timeout(SILENCE_SECONDS):
-            streams = await asyncio.open_connection(host, port, limit=_MAX_REPLY_LINE_BYTES)
+        try:
+            async with asyncio.timeout(SILENCE_SECONDS):
+                streams = await asyncio.open_connection(host, port, limit=_MAX_REPLY_LINE_BYTES)
+        except UnicodeError as error:
+            raise no_such_host() from error
         return _Connection(*streams)
 
 
@@ -92,7 +103,7 @@ class _Peer(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
         address = transport.get_extra_info("peername")  # None if he has gone already
         # The number keeps two connections apart that come from one address to two ports.
-        self.sender = f"tcp {show(address) if address else '?'} #{next(self._listener.numbers)}"
+        self.sender = f"tcp {show(address) if address else '?'} #{next(_numbers)}"
         self._listener.peers.add(self)
 
     def connection_lost(self, _: Exception | None) -> None:
@@ -135,7 +146,7 @@ class _Peer(asyncio.Protocol):
             self._finish()
 
     def _write(self) -> None:
-        while self._replies and self._writable:
+        while self._replies and self._writable and not self.transport.is_closing():
             piece = next(self._replies[0], None)
             if piece is None:
                 self._replies.popleft()
@@ -162,7 +173,8 @@ class _Peer(asyncio.Protocol):
         else:
             # To close with unread bytes would reset the connection, and the client would
             # lose the refusal. So close our half, and for a while throw away what he sends.
-            self.transport.write_eof()
+            with contextlib.suppress(OSError):  # he has gone already
+                self.transport.write_eof()
             asyncio.get_running_loop().call_later(CLOSING_SECONDS, self.transport.abort)
 
     def _may_ask(self) -> bool:
@@ -196,14 +208,32 @@ def _framed(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 class _Listener:
-    def __init__(self, sockets: list[socket.socket]) -> None:
+    """Accepts connections.
+
+    Not by asyncio's own server: when the system has no file descriptors left, that one tries
+    again and again, each time with a traceback in the log, and ever more often.
+    """
+
+    def __init__(self, sockets: list[socket.socket], service: Service) -> None:
         addresses = [sock.getsockname() for sock in sockets]
         self.port: int = addresses[0][1]
         self.addresses = [show(address) for address in addresses]
-        self.servers: list[asyncio.Server] = []
-        self.numbers = itertools.count(1)
         self.peers: set[_Peer] = set()
+        self._sockets = sockets
+        self._service = service
+        self._loop = asyncio.get_running_loop()
+        self._beginning: set[asyncio.Task[object]] = set()
+        self._paused: dict[socket.socket, asyncio.TimerHandle] = {}
         self._all_lost = asyncio.Event()
+        try:
+            for sock in sockets:
+                sock.listen(socket.SOMAXCONN)
+        except OSError:  # bind() alone does not always find that a port is taken
+            for sock in sockets:
+                sock.close()
+            raise
+        for sock in sockets:
+            self._resume(sock)
 
     def lost(self, peer: _Peer) -> None:
         self.peers.discard(peer)
@@ -211,8 +241,13 @@ class _Listener:
             self._all_lost.set()
 
     async def close(self) -> None:
-        for server in self.servers:
-            server.close()
+        for sock in self._sockets:
+            self._loop.remove_reader(sock)
+            sock.close()
+        for handle in self._paused.values():
+            handle.cancel()
+        if self._beginning:
+            await asyncio.wait(self._beginning)
         if not self.peers:
             return
         self._all_lost.clear()
@@ -224,6 +259,29 @@ class _Listener:
         except TimeoutError:
             for peer in self.peers:
                 peer.transport.abort()
+
+    def _resume(self, sock: socket.socket) -> None:
+        self._paused.pop(sock, None)
+        self._loop.add_reader(sock, self._accept, sock)
+
+    def _accept(self, sock: socket.socket) -> None:
+        for _ in range(CONNECTIONS_A_WAKE_UP):
+            try:
+                connected, _address = sock.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                log.warning("tcp: cannot accept connections: %s", error.strerror)
+                self._loop.remove_reader(sock)
+                self._paused[sock] = self._loop.call_later(ACCEPT_AGAIN_SECONDS, self._resume, sock)
+                return
+            connected.setblocking(False)
+            begin = self._loop.connect_accepted_socket(
+                lambda: _Peer(self._service, self), connected
+            )
+            task = self._loop.create_task(begin)
+            self._beginning.add(task)
+            task.add_done_callback(self._beginning.discard)
 
 
 class _Connection:
@@ -237,7 +295,8 @@ class _Connection:
 
     async def send(self, request: bytes) -> None:
         self._writer.write(request + b"\n")
-        await self._writer.drain()
+        async with asyncio.timeout(SILENCE_SECONDS):
+            await self._writer.drain()
 
     async def receive(self) -> bytes:
         lines: list[bytes] = []
@@ -256,4 +315,6 @@ class _Connection:
     async def close(self) -> None:
         self._writer.close()
         with contextlib.suppress(OSError):
-            await self._writer.wait_closed()
+            async with asyncio.timeout(CLOSING_SECONDS):
+                await self._writer.wait_closed()
+        self._writer.transport.abort()

@@ -9,6 +9,9 @@ the network reports (nobody there, too big, no route) concerns a datagram that i
 lost; it is dropped, and the next one is tried. Only when the socket itself is full does
 nothing get lost: the listener keeps the replies it has, and takes no requests until they are
 sent.
+
+One datagram is never answered: the reply to what is no request. Whoever sends it in the name of
+another server would have the two refuse each other for ever.
 """
 
 import asyncio
@@ -19,6 +22,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any, Final
 
+from groupchat.core import ILLEGAL_REQUEST
 from groupchat.transports.address import bind, resolve, show
 from groupchat.transports.interface import Connection, Listener, Service
 
@@ -116,7 +120,8 @@ class _Endpoint:
                 # Windows reports here that an earlier reply found nobody.
                 log.debug("udp: %s", error)
                 continue
-            self._service.receive(request, _Peer(self, address))
+            if request != ILLEGAL_REQUEST:
+                self._service.receive(request, _Peer(self, address))
 
     def _flush(self) -> None:
         while self._unsent:

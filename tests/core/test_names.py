@@ -1,7 +1,7 @@
 """Legal names, legal texts, and which names are the same."""
 
 import sys
-from unicodedata import category, is_normalized
+from unicodedata import category, is_normalized, normalize
 
 import pytest
 from hypothesis import given
@@ -71,6 +71,7 @@ def test_exactly_the_control_and_separator_characters_are_illegal_in_texts() -> 
         (" " * 100 + "x" * 32 + " ", "x" * 32),
         ("e\u0301" * 32, "\u00e9" * 32),
         ("x" + " " * 3_998 + "y", "x y"),
+        ("\u03b1\u0313\u0300\u0345" * 32, "\u1f82" * 32),
         ("\U0001f46a", "\U0001f46a"),
         ("\u2764\ufe0f", "\u2764\ufe0f"),
         ("\u674e\u5c0f\u9f99", "\u674e\u5c0f\u9f99"),
@@ -90,7 +91,17 @@ def test_a_name_is_kept_as(name: str, kept: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", " ", "\u3000 ", "x" * 33, "e\u0301" * 33, "a:b", ":", "a,b", "x" + " " * 3_999 + "y"]
+    [
+        "",
+        " ",
+        "\u3000 ",
+        "x" * 33,
+        "e\u0301" * 33,
+        "a:b",
+        ":",
+        "a,b",
+        "\u03b1\u0313\u0300\u0345" * 32 + "x",
+    ]
     + ["a\tb", "a\nb", "\x00", "\x1b[2J", "a\u200bb", FAMILY, "\u202eecilA", "\ud800", "\ue000"]
     + ["\u2028", "\u2029", "\U000e0041"]
     + [
@@ -98,8 +109,9 @@ def test_a_name_is_kept_as(name: str, kept: str) -> None:
         *("A changed his name to B", "HAS JOINED", "has  joined", "x has joined!", "-has joined-"),
         *("\uff48\uff41\uff53 \uff4a\uff4f\uff49\uff4e\uff45\uff44", "has\u00a0joined"),
         *("ha\ufe0fs joined", "Alice\uff1a hi", "a\uff0cb", "\u2a74"),
+        *("Bob has\u2065 joined", "Bob\u2800has\u2800left\u2800the\u2800group"),
     ]
-    + ["\u3164", "\ufe0f", "\u3164 \u115f"],
+    + ["\u3164", "\ufe0f", "\u3164 \u115f", "\u2800", "\u2065"],
 )
 def test_a_name_may_not_be(name: str) -> None:
     assert tidy_name(name) is None
@@ -128,7 +140,8 @@ def test_no_phrase_stands_in_a_name(phrase: str) -> None:
         " Alice ",
         "A\u200alice".replace("\u200a", ""),
     ]
-    + ["Alice\ufe0f", "\u3164Alice", "Al\u034fice", "\U0001d400lice"],
+    + ["Alice\ufe0f", "\u3164Alice", "Al\u034fice", "\U0001d400lice", "Alice\u2065\ufff0"]
+    + ["Alice\U000e0000", "\U000e0fffAlice", "Alice\u2800", "\U0001d159Alice"],
 )
 def test_it_is_the_same_name(other: str) -> None:
     assert name_key(other) == name_key("Alice") == "alice"
@@ -146,6 +159,16 @@ def test_it_is_the_same_name(other: str) -> None:
 )
 def test_they_are_the_same_name(one: str, other: str, key: str) -> None:
     assert name_key(one) == name_key(other) == key
+
+
+def test_white_space_is_what_unicode_calls_so() -> None:
+    spaces = {chr(c) for c in range(sys.maxunicode + 1) if tidy_name(f"a{chr(c)}b") == "a b"}
+    assert spaces == {chr(c) for c in range(sys.maxunicode + 1) if category(chr(c)) == "Zs"}
+
+
+def test_no_character_is_composed_of_more_than_four() -> None:
+    """So whatever is longer than four times a name before NFC is longer than one after it."""
+    assert max(len(normalize("NFD", chr(c))) for c in range(sys.maxunicode + 1)) == 4
 
 
 def test_they_are_different_names() -> None:
