@@ -37,7 +37,9 @@ clean:  ## Remove the environment and whatever was built.
 	rm -rf .venv docs/_build mutants .coverage* .*_cache .hypothesis build dist
 
 .venv/bin/python:
-	@$(PYTHON) -m venv .venv
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo \
+	  "groupchat needs Python 3.11 or newer. Name one: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
 
 .venv/base: .venv/bin/python pyproject.toml
 	@echo "Setting up .venv ..."

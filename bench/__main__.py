@@ -1,7 +1,7 @@
 """``python -m bench``: run everything and print a table."""
 
-import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 import click
@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 @click.option("--round-messages", default=2_000, show_default=True, help="Messages in a round.")
 def main(members: int, messages: int, rounds: int, round_messages: int) -> None:
     """Measure what a message costs. CPU time is that of the process measured; see bench/."""
-    if not sys.platform.startswith("linux"):
+    if not Path("/proc/self/schedstat").exists():
         raise click.ClickException("the figures come from Linux's /proc, which is not here")
     click.echo(f"A message of 64 bytes with {members:,} members, against 10 members (CPU time)")
     ratio("  the core alone", lambda: compare_groups(members, round_messages, rounds))

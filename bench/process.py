@@ -24,7 +24,10 @@ class ServerProcess:
         out = cast("IO[str]", process.stdout)
         found = None
         while found is None:
-            found = re.match(r"Listening on udp .*:(\d+)$", out.readline())
+            line = out.readline()
+            if not line:
+                raise RuntimeError("the server did not start")
+            found = re.match(r"Listening on udp .*:(\d+)$", line)
         self._address = (LOOPBACK, int(found[1]))
         self._free_ports = iter(PORTS)
 

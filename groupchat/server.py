@@ -107,7 +107,7 @@ class Server:
         return reply
 
     def _log_refusal(self, reason: Reason, peer: Peer, now: int) -> None:
-        if now - self._refusals_logged < REFUSAL_LOG_INTERVAL:
+        if 0 <= now - self._refusals_logged < REFUSAL_LOG_INTERVAL:  # clocks are set back, too
             self._refusals_unlogged += 1
             return
         more = f"; {self._refusals_unlogged:,} more before" if self._refusals_unlogged else ""

@@ -34,6 +34,15 @@ BUGS = [
         "tests/core/test_group.py",
     ),
     Bug(
+        "to send is the same work with any number of members",
+        "core/group.py",
+        "        reply = self._pending(member, budget)\n        self._timeline.append(said_line",
+        "        reply = self._pending(member, budget)\n"
+        "        for _ in self._by_age:\n            pass\n"
+        "        self._timeline.append(said_line",
+        "tests/core/test_costs.py",
+    ),
+    Bug(
         "what does not fit a reply waits for the next",
         "core/timeline.py",
         "return spans, page.first + fitting",

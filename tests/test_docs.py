@@ -161,6 +161,9 @@ def need(tool: str) -> str:
     path = shutil.which(tool)
     if path is None:
         pytest.skip(f"{tool} is not installed")
+    usage = subprocess.run([path, "-h"], capture_output=True, check=False).stderr
+    if tool == "nc" and b"OpenBSD" not in usage:
+        pytest.skip("the examples are for OpenBSD's nc, which is Debian's; others differ")
     return path
 
 
@@ -259,9 +262,9 @@ class Terminal:
 @pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "docs" / "tutorial.md"], ids=page_name)
 def test_what_the_server_says(page: Path, server: RunningServer) -> None:
     (block,) = (block for block in blocks(page, "text") if block.text.startswith("$ make serve\n"))
-    server.program.out.until("--host 0.0.0.0 0")
+    server.program.out.until("let the network in")
     shown = "\n".join(server.program.out.seen).replace("python -m groupchat", ".venv/bin/groupchat")
-    shown = shown.replace(str(server.port), PORT).replace("0.0.0.0 0", f"0.0.0.0 {PORT}")
+    shown = shown.replace(str(server.port), PORT)
     _, _, *expected = block.text.splitlines()
     assert shown.splitlines() == expected
 

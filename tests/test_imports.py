@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-LINT_IMPORTS = Path(sys.executable).with_name("lint-imports")
+LINT_IMPORTS = [sys.executable, "-c", "import importlinter.cli as c; c.lint_imports_command()"]
 
 
 def lint(folder: Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [LINT_IMPORTS, "--no-cache"], cwd=folder, capture_output=True, text=True, check=False
+        [*LINT_IMPORTS, "--no-cache"], cwd=folder, capture_output=True, text=True, check=False
     )
 
 

@@ -1,7 +1,6 @@
 """``groupchat connect``."""
 
 import asyncio
-import os
 import socket
 from urllib.parse import urlsplit
 
@@ -58,25 +57,25 @@ def connect(name: str | None, host: str, port: int | None) -> None:
         try:
             connection = runner.run(transport.connect(host, port))
         except OSError as error:
-            raise _unreachable(server, _why(error)) from error
+            raise _failure(server, _why(error)) from error
         try:
             chat(runner, connection)
         except NoAnswer as error:
-            raise _unreachable(server, str(error)) from error
+            raise _failure(server, str(error)) from error
         finally:
             runner.run(connection.close())
 
 
-def _unreachable(server: str, why: str) -> click.ClickException:
-    return click.ClickException(
-        f"{server} cannot be reached ({why.lower()}). Is the server running there?"
-    )
+def _failure(server: str, why: str) -> click.ClickException:
+    return click.ClickException(f"{server}: {why[:1].lower()}{why[1:]}. Is the server running?")
 
 
 def _why(error: OSError) -> str:
     if isinstance(error, socket.gaierror):
         return "no such host"
-    return os.strerror(error.errno) if error.errno else "no answer"
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused"  # asyncio has words of its own for it
+    return error.strerror or str(error) or "no answer"
 
 
 def _parts(url: str) -> tuple[str, str, int]:

@@ -1,6 +1,7 @@
 """``groupchat serve``."""
 
 import asyncio
+import contextlib
 import errno
 import logging
 import shutil
@@ -8,7 +9,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 import click
 
@@ -20,7 +22,10 @@ from groupchat.transports import Listener
 
 __all__ = ["serve"]
 
-_FREE_PORT_TRIES = 20
+_FREE_PORT_TRIES: Final = 20
+_ANY_HOST: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+"""Hosts that mean every address of this machine, and how it reaches itself then."""
+_THIS_MACHINE: Final = ("127.0.0.1", "::1", "localhost")
 
 
 @click.command(
@@ -54,6 +59,8 @@ def serve(host: str, endpoints: Sequence[Endpoint], port: int) -> None:
     PORT is 12345 if not given; 0 takes any free one. The group is kept in memory: when the
     server ends, so does the group.
     """
+    if len({(point.name, point.port) for point in endpoints}) < len(endpoints):
+        raise click.BadParameter("the same transport is there twice.", param_hint="--transport")
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO)
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
         runner.run(_serve(host, endpoints, port))
@@ -61,18 +68,39 @@ def serve(host: str, endpoints: Sequence[Endpoint], port: int) -> None:
 
 async def _serve(host: str, endpoints: Sequence[Endpoint], port: int) -> None:
     loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
     server = Server(Group(), lambda: time.time_ns() // 1_000_000, loop.call_soon)
-    listeners = await _listen(server, host, endpoints, port)
-    try:
-        click.echo(_banner(host, port, endpoints, listeners))
-        await stop.wait()
-    finally:
-        for listener in listeners:
-            await listener.close()
+    with _signals() as stop:
+        listeners = await _listen(server, host, endpoints, port)
+        try:
+            click.echo(_banner(host, endpoints, listeners))
+            await stop.wait()
+        finally:
+            for listener in listeners:
+                await listener.close()
     click.echo("Stopped.")
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[asyncio.Event]:
+    """Yield an event that is set by SIGINT and SIGTERM.
+
+    By way of a socket, because on Windows nothing else wakes a loop that waits for sockets.
+    """
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    here, there = socket.socketpair()
+    with here, there:
+        here.setblocking(False)
+        there.setblocking(False)
+        loop.add_reader(here, stop.set)
+        signal.set_wakeup_fd(there.fileno())
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: None)  # the socket tells
+        try:
+            yield stop
+        finally:
+            signal.set_wakeup_fd(-1)
+            loop.remove_reader(here)
 
 
 async def _listen(
@@ -119,20 +147,20 @@ def _why(error: OSError, name: str, host: str, port: int) -> str:
     return f"cannot listen at {host}, port {port} ({name}): {error.strerror or error}"
 
 
-def _banner(
-    host: str, port: int, endpoints: Sequence[Endpoint], listeners: Sequence[Listener]
-) -> str:
+def _banner(host: str, endpoints: Sequence[Endpoint], listeners: Sequence[Listener]) -> str:
     """Return what is going on and how to join."""
     lines = [f"groupchat {__version__}, one group, kept in memory. Ctrl-C ends it."]
     for point, listener in zip(endpoints, listeners, strict=True):
         lines += [f"Listening on {point.name} {address}" for address in listener.addresses]
-    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    nearby = _ANY_HOST.get(host, host)
     lines += ["", "Join from another terminal:"]
     for point, listener in zip(endpoints, listeners, strict=True):
         option = "" if point.name == "udp" else f"--transport {point.name} "
-        lines.append(f"  {_program()} connect {option}{reachable} {listener.port}")
-    if reachable == host:
-        lines += ["To let the network in as well:", f"  {_program()} serve --host 0.0.0.0 {port}"]
+        lines.append(f"  {_program()} connect {option}{nearby} {listener.port}")
+    if host in _ANY_HOST:
+        lines.append("From other machines, with this machine's address in place of " + nearby + ".")
+    elif host in _THIS_MACHINE:
+        lines.append("Only this machine can join. To let the network in: --host 0.0.0.0")
     return "\n".join([*lines, ""])
 
 

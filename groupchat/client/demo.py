@@ -47,12 +47,17 @@ def play(exchanges: Sequence[Exchange], width: int, show: Callable[[str], None])
     screen = _Screen(members, width, show)
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(_process("serve", "--transport", "udp", "0"))
-        watchdog = threading.Timer(DEADLINE_SECONDS, server.kill)
+        port = _port(_pipe(server.stdout))
+        clients = {name: stack.enter_context(_client(port)) for name in members}
+
+        def give_up() -> None:
+            for client in clients.values():
+                client.kill()
+
+        watchdog = threading.Timer(DEADLINE_SECONDS, give_up)
         watchdog.daemon = True
         watchdog.start()
         stack.callback(watchdog.cancel)
-        port = _port(_pipe(server.stdout))
-        clients = {name: stack.enter_context(_client(port)) for name in members}
         for exchange in exchanges:
             clients[exchange.member].play(exchange)
             screen.add(exchange)
@@ -71,8 +76,11 @@ class _Client:
     def play(self, exchange: Exchange) -> None:
         """Have the request made, and check the reply on the wire and on the screen."""
         keyboard, screen = _pipe(self._process.stdin), _pipe(self._process.stdout)
-        keyboard.write(exchange.request + b"\n")
-        keyboard.flush()
+        try:
+            keyboard.write(exchange.request + b"\n")
+            keyboard.flush()
+        except OSError as error:
+            raise Failure(f"{exchange.member}'s client has ended") from error
         request, reply = self._tap.relay()
         _check(exchange, "sent", exchange.request, request)
         _check(exchange, "got", exchange.reply, reply)
@@ -86,8 +94,12 @@ class _Client:
         _pipe(self._process.stdin).close()
         if not self._left:
             self._tap.relay()
-        if self._process.wait(DEADLINE_SECONDS):
+        if self._process.wait():
             raise Failure(f"a client ended with exit code {self._process.returncode}")
+
+    def kill(self) -> None:
+        """End the client at once, and whatever waits for it."""
+        self._process.kill()
 
 
 class _Tap:

@@ -16,10 +16,13 @@ from typing import Final
 from groupchat.core import ILLEGAL_REQUEST
 from groupchat.transports import Connection
 
-__all__ = ["REFUSED_SECONDS", "WAITS_SECONDS", "NoAnswer", "PlainClient"]
+__all__ = ["LATE_SECONDS", "REFUSED_SECONDS", "WAITS_SECONDS", "NoAnswer", "PlainClient"]
 
 WAITS_SECONDS: Final = (0.5, 1.0, 2.0, 4.0)
 """How long each try waits for its reply."""
+
+LATE_SECONDS: Final = 1.0
+"""How long to wait, before the end, for replies to requests that were made more than once."""
 
 REFUSED_SECONDS: Final = 0.25
 """How long a try waits instead when the network says that nobody is there."""
@@ -48,6 +51,7 @@ class PlainClient:
         self._show = show
         self._tell = tell
         self._may_be_member = False  # a join whose reply got lost makes us one, unknown to us
+        self._unanswered = 0  # requests sent less replies received
 
     async def ask(self, request: bytes) -> bytes:
         """Send *request*, wait for its reply, show and return it.
@@ -64,6 +68,7 @@ class PlainClient:
             self._show(reply)
         if request == b"4" and reply != ILLEGAL_REQUEST:
             self._may_be_member = False
+            await self._show_late_replies(LATE_SECONDS)
         return reply
 
     async def leave(self) -> None:
@@ -74,7 +79,10 @@ class PlainClient:
         """
         if self._may_be_member:
             await self._show_late_replies()
-            await self._answer(b"4")  # empty, or a refusal that means we were not in it
+            reply = await self._answer(b"4")
+            if reply and reply != ILLEGAL_REQUEST:  # a refusal means that we were not in it
+                self._show(reply)
+            await self._show_late_replies(LATE_SECONDS)
 
     async def _answer(self, request: bytes) -> bytes:
         # A connection that loses nothing is asked once; it knows itself when to give up.
@@ -84,7 +92,8 @@ class PlainClient:
             try:
                 async with asyncio.timeout(wait):
                     await self._connection.send(request)
-                    return await self._connection.receive()
+                    self._unanswered += 1
+                    return await self._receive()
             except TimeoutError as error:
                 failure = str(error) or "no answer"
                 if number < len(waits):
@@ -94,12 +103,18 @@ class PlainClient:
                 await asyncio.sleep(REFUSED_SECONDS)
         raise NoAnswer(failure)
 
-    async def _show_late_replies(self) -> None:
-        while self._connection.lossy:
+    async def _show_late_replies(self, patience: float = 0) -> None:
+        """Show the replies to earlier tries that are there, or come within *patience* seconds."""
+        while self._connection.lossy and (self._unanswered or not patience):
             try:
-                async with asyncio.timeout(0):
-                    late = await self._connection.receive()
+                async with asyncio.timeout(patience):
+                    late = await self._receive()
             except OSError:  # nothing there, be it because time is up
                 return
-            if late:
+            if late and late != ILLEGAL_REQUEST:  # which was an answer to the try, not news
                 self._show(late)
+
+    async def _receive(self) -> bytes:
+        reply = await self._connection.receive()
+        self._unanswered = max(0, self._unanswered - 1)  # a network may double a datagram
+        return reply

@@ -38,20 +38,11 @@ def chat(runner: asyncio.Runner, connection: Connection) -> None:
         OSError: the replies cannot be written; but if only their reader has gone, that is an end
             like any other.
     """
-    if sys.stdin is None or sys.stdout is None:
-        raise OSError(errno.EBADF, "standard input and standard output must not be closed")
-    interactive = sys.stdin.isatty() and sys.stdout.isatty()
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a terminal may not know every character
+    _prepare()
     client = PlainClient(connection, _show, _tell)
-    # Shells start background jobs with SIGINT ignored, and then nothing would end the wait.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     unwritable: OSError | None = None
     try:
-        for request in _typed() if interactive else _piped():
-            if not request:
-                continue
+        for request in filter(None, _typed() if _interactive() else _piped()):
             try:
                 runner.run(client.ask(request))
             except ValueError as error:
@@ -67,6 +58,23 @@ def chat(runner: asyncio.Runner, connection: Connection) -> None:
     runner.run(client.leave())
     if unwritable:
         raise unwritable
+
+
+def _prepare() -> None:
+    """Make streams and signals fit for a conversation."""
+    if sys.stdin is None or sys.stdout is None:
+        raise OSError(errno.EBADF, "standard input and standard output must not be closed")
+    # What is typed goes out as it is, and what a terminal cannot show is no reason to stop.
+    for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "replace")):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=errors)
+    # Shells start background jobs with SIGINT ignored, and then nothing would end the wait.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+
+
+def _interactive() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def _typed() -> Iterator[bytes]:

@@ -4,8 +4,9 @@ What lives here: the rules of membership, and nothing else. What must not: anyth
 addresses, bytes, clocks or files. Time comes in as data.
 
 Theory. A group is what its log makes it. :meth:`Group.apply` takes the next command of that
-log, and its result depends on nothing but the commands before: the same log gives the same
-state and the same replies, on every machine, for ever. A sender is either a member or not:
+log, and its result depends on nothing but the calls before, with their senders, times and
+budgets: the same log gives the same state and the same replies, on every machine. A sender is
+either a member or not:
 
 ===================  ===============================  ====================================
 command              legal for                        reply
@@ -21,8 +22,8 @@ Whatever is not legal is :class:`Refused` and changes nothing. Every legal comma
 is one event in the timeline, which every other member will see, once, and its sender never.
 
 A reply can be given a byte budget. What does not fit waits for the member's next command. A
-roster waits too: its rest comes in front of any news, so that a member of a crowded group
-learns who was there, and then what happened since.
+roster waits too: its rest, as it is then, comes in front of any news. So a budget decides how
+far a member has come; it belongs to the log like the command.
 """
 
 from bisect import bisect_left

@@ -74,7 +74,9 @@ class TCP:
         """Connect to the first address of *host* that answers."""
         try:
             async with asyncio.timeout(SILENCE_SECONDS):
-                streams = await asyncio.open_connection(host, port, limit=_MAX_REPLY_LINE_BYTES)
+                streams = await asyncio.open_connection(
+                    host, port, limit=_MAX_REPLY_LINE_BYTES, happy_eyeballs_delay=0.25
+                )
         except UnicodeError as error:
             raise no_such_host() from error
         return _Connection(*streams)
@@ -109,6 +111,9 @@ class _Peer(asyncio.Protocol):
     def connection_lost(self, _: Exception | None) -> None:
         self._lost = True
         self._replies.clear()
+        while (line := self._next_line()) is not None:
+            self._unanswered += 1
+            self._service.receive(line, self)  # it has been received, so it is carried out
         self._listener.lost(self)
         self._service.gone(self)
 
@@ -128,6 +133,12 @@ class _Peer(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._writable = True
+        self._go_on()
+
+    def finish(self) -> None:
+        """Take no more requests, and close once all replies are sent."""
+        self._refused = self._half_closed = True
+        self._arrived.clear()
         self._go_on()
 
     def reply(self, pieces: Iterable[bytes]) -> None:
@@ -241,7 +252,8 @@ class _Listener:
             self._all_lost.set()
 
     async def close(self) -> None:
-        for sock in self._sockets:
+        while self._sockets:
+            sock = self._sockets.pop()
             self._loop.remove_reader(sock)
             sock.close()
         for handle in self._paused.values():
@@ -251,8 +263,8 @@ class _Listener:
         if not self.peers:
             return
         self._all_lost.clear()
-        for peer in self.peers:
-            peer.transport.close()
+        for peer in list(self.peers):
+            peer.finish()
         try:
             async with asyncio.timeout(CLOSING_SECONDS):
                 await self._all_lost.wait()

@@ -10,8 +10,8 @@ lost; it is dropped, and the next one is tried. Only when the socket itself is f
 nothing get lost: the listener keeps the replies it has, and takes no requests until they are
 sent.
 
-One datagram is never answered: the reply to what is no request. Whoever sends it in the name of
-another server would have the two refuse each other for ever.
+One datagram is never answered: the refusal itself. Whoever sent it in the name of another server
+would have the two refuse each other for ever.
 """
 
 import asyncio

@@ -1,0 +1,55 @@
+"""What a command costs, counted in lines of Python carried out rather than in seconds: that
+number is the same on every machine.
+"""
+
+import sys
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from groupchat.core import Command, Group, Join, Send, Update
+
+
+def lines_of(group: Group, command: Command, sender: int) -> int:
+    """Return how many lines of the core *command* takes."""
+    count = 0
+
+    def trace(frame: FrameType, event: str, argument: object) -> Any:  # noqa: ANN401, ARG001
+        nonlocal count
+        count += event == "line"
+        return trace
+
+    measured_by_others = sys.gettrace()  # coverage, say
+    sys.settrace(trace)
+    try:
+        group.apply(command, sender, budget=1_024)
+    finally:
+        sys.settrace(measured_by_others)
+    return count
+
+
+def crowd(members: int) -> Group:
+    """Return a group of *members*, in which three messages wait for everybody."""
+    group = Group()
+    for number in range(members):
+        group.apply(Join(f"member {number}"), number)
+    for text in ("one", "two", "three"):
+        group.apply(Update(), 1)
+        group.apply(Send(text), 0)
+    return group
+
+
+@pytest.mark.parametrize("command", [Send("x" * 64), Update()], ids=["send", "update"])
+def test_a_command_is_the_same_work_with_any_number_of_members(command: Command) -> None:
+    few, many = crowd(10), crowd(3_000)
+    assert lines_of(few, command, 1) == lines_of(many, command, 1) > 10
+
+
+def test_an_update_is_no_more_work_when_more_waits_than_fits() -> None:
+    few, many = crowd(10), crowd(10)
+    for number in range(10_000):
+        many.apply(Send(f"{number:060}"), 0)
+    for number in range(100):
+        few.apply(Send(f"{number:060}"), 0)
+    assert lines_of(few, Update(), 1) == lines_of(many, Update(), 1) > 10
