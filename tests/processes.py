@@ -9,15 +9,46 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import IO, Protocol, Self, cast
 
 from attrs import define, field
 
-__all__ = ["DEADLINE", "Member", "Program", "RunningServer", "TcpMember", "UdpMember", "serving"]
+__all__ = [
+    "DEADLINE",
+    "Member",
+    "Program",
+    "RunningServer",
+    "TcpMember",
+    "UdpMember",
+    "eventually",
+    "news_until",
+    "run",
+    "serving",
+]
 
 DEADLINE = 30.0
 """Seconds after which a test gives up waiting for what must come."""
+
+
+def run(*arguments: str, stdin: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
+    """Run ``groupchat`` with *arguments* to its end, with *stdin* piped in."""
+    return subprocess.run(
+        [sys.executable, "-m", "groupchat", *arguments],
+        input=stdin,
+        capture_output=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    """Return once *condition* holds; fail if it does not come to hold."""
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < deadline, "what had to come true did not"
+        time.sleep(0.01)
 
 
 class Program:
@@ -75,6 +106,7 @@ class _Lines:
         """Return the next line."""
         line = self._queue.get(timeout=DEADLINE)
         if line is None:
+            self._queue.put(None)
             raise EOFError("\n".join(["no more lines after:", *self.seen]))
         self.seen.append(line)
         return line
@@ -133,6 +165,11 @@ def serving(*arguments: str, host: str = "127.0.0.1") -> Iterator[RunningServer]
         server = RunningServer(program, port, host)
         with server.sockets:
             yield server
+        if program.process.poll() is None:
+            code = server.stop()
+            assert code == 0 or sys.platform == "win32"  # where to stop is to kill
+        program.err.rest()
+        assert not [line for line in program.err.seen if "Traceback" in line]
 
 
 class Member(Protocol):
@@ -140,6 +177,18 @@ class Member(Protocol):
 
     def ask(self, request: bytes) -> bytes:
         """Send *request* and return the reply, without framing."""
+
+
+def news_until(member: Member, line: bytes) -> list[bytes]:
+    """Have *member* ask for news until *line* has come; return all lines that came."""
+    lines: list[bytes] = []
+
+    def has_come() -> bool:
+        lines.extend(filter(None, member.ask(b"5").split(b"\n")))
+        return line in lines
+
+    eventually(has_come)
+    return lines
 
 
 class UdpMember:
@@ -165,8 +214,14 @@ class UdpMember:
 class TcpMember:
     """A raw TCP connection: a line a request; a reply is its lines and then an empty line."""
 
-    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
-        self.socket = socket.create_connection((host, port), DEADLINE)
+    def __init__(
+        self, port: int, host: str = "127.0.0.1", receive_buffer: int | None = None
+    ) -> None:
+        self.socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        if receive_buffer is not None:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.socket.settimeout(DEADLINE)
+        self.socket.connect((host, port))
         self.stream = self.socket.makefile("rb")
 
     def ask(self, request: bytes) -> bytes:

@@ -47,9 +47,8 @@ def test_a_command_is_the_same_work_with_any_number_of_members(command: Command)
 
 
 def test_an_update_is_no_more_work_when_more_waits_than_fits() -> None:
-    few, many = crowd(10), crowd(10)
-    for number in range(10_000):
-        many.apply(Send(f"{number:060}"), 0)
-    for number in range(100):
-        few.apply(Send(f"{number:060}"), 0)
-    assert lines_of(few, Update(), 1) == lines_of(many, Update(), 1) > 10
+    some, many = crowd(10), crowd(10)
+    for group, messages in ((some, 2_000), (many, 20_000)):
+        for number in range(messages):
+            group.apply(Send(f"{number:060}"), 0)
+    assert lines_of(some, Update(), 1) == lines_of(many, Update(), 1) > 10
