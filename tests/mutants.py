@@ -18,6 +18,7 @@ REASONS = {
     "old, renamed, new = shown.rpartition(_RENAMED)": "equivalent: the phrase stands there once",
     "for number in range(len(self._pages)):": "equivalent: earlier pages have no lines ahead",
     "if cursor.position <= self._pages[-1].first:": "equivalent: counts a page off and on again",
+    "if len(spaced) > 5 * MAX_NAME_CHARACTERS:": "equivalent: only bounds the time NFC takes",
     "member.untold = None": "equivalent: as false as 0",
 }
 

@@ -155,6 +155,8 @@ def test_it_is_the_same_name(other: str) -> None:
         ("a  b", "a\u3000b", "a b"),
         ("\u00a8", "\u0308", "\u0308"),  # takes a second round: NFKC makes a space to trim
         ("\u2160", "i", "i"),  # the Roman numeral one
+        (" Xerxes X ", "XERXES X", "xerxes x"),
+        ("\ta\n", "\tA\n", "\ta\n"),  # not legal, and not made so by comparing
     ],
 )
 def test_they_are_the_same_name(one: str, other: str, key: str) -> None:
