@@ -1,0 +1,429 @@
+"""``groupchat serve``: what people see of a server, as a process."""
+
+import errno
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import AsyncMock
+
+import pytest
+from click.testing import CliRunner
+
+from groupchat import __version__, transports
+from groupchat.cli import main
+from groupchat.core import ILLEGAL_REQUEST
+from groupchat.transports import Connection, Listener, Service, Transport
+from tests.processes import (
+    DEADLINE,
+    Program,
+    RunningServer,
+    TcpMember,
+    UdpMember,
+    run,
+    serving,
+)
+from tests.transports.recorder import POSIX
+
+
+def one_line(done: "subprocess.CompletedProcess[bytes]") -> str:
+    """Return the one line that *done* ended with, after click's reminder of the usage if any."""
+    assert done.stdout == b""
+    lines = done.stderr.decode().splitlines()
+    if lines[0].startswith("Usage: "):
+        assert done.returncode == 2
+        del lines[:3]
+    else:
+        assert done.returncode == 1
+    assert len(lines) == 1
+    assert lines[0].startswith("Error: ")
+    return lines[0]
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    """A port that is in use by UDP and by TCP."""
+    with socket.socket() as stream, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
+        while True:
+            stream.bind(("127.0.0.1", 0))
+            port: int = stream.getsockname()[1]
+            stream.listen()
+            datagrams.bind(("127.0.0.1", port))
+            break
+        yield port
+
+
+@pytest.fixture
+def signal_handlers() -> Iterator[None]:
+    """Restore what a server that runs in this process sets."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+# What it says.
+
+
+def test_the_banner_says_where_it_listens_and_how_to_join(server: RunningServer) -> None:
+    port = server.port
+    server.stop()
+    assert [*server.program.out.seen, *server.program.out.rest()] == [
+        f"groupchat {__version__}, one group, kept in memory. Ctrl-C ends it.",
+        f"Listening on udp 127.0.0.1:{port}",
+        f"Listening on tcp 127.0.0.1:{port}",
+        "",
+        "Join from another terminal:",
+        f"  python -m groupchat connect 127.0.0.1 {port}",
+        f"  python -m groupchat connect --transport tcp 127.0.0.1 {port}",
+        "Only this machine can join. To let the network in: --host 0.0.0.0",
+        "",
+        "Stopped.",
+    ]
+
+
+def test_a_server_that_lets_the_network_in_says_how_to_join_from_here() -> None:
+    with serving("0", host="0.0.0.0") as server:
+        server.stop()
+        banner = "\n".join([*server.program.out.seen, *server.program.out.rest()])
+    assert f"Listening on udp 0.0.0.0:{server.port}\n" in banner
+    assert f" connect 127.0.0.1 {server.port}\n" in banner
+    assert "From other machines, with this machine's address in place of 127.0.0.1." in banner
+    assert "Only this machine" not in banner
+
+
+def test_the_log_tells_who_comes_and_goes_and_never_what_is_said(server: RunningServer) -> None:
+    alice, bob = server.udp(), server.tcp()
+    alice.ask(b"1 Alice")
+    bob.ask(b"1 Zo\xc3\xab")
+    alice.ask(b"2 a secret")
+    bob.ask(b"5")
+    bob.ask(b"3 Bob")
+    bob.ask(b"4")
+    alice.ask(b"2 another secret\x07")
+    assert server.stop() == 0
+    log = server.program.err.rest()
+    times, lines = zip(*(line.split(" ", 1) for line in log), strict=True)
+    assert all(re.fullmatch(r"\d\d:\d\d:\d\d", time) for time in times)
+    ports = [member.socket.getsockname()[1] for member in (alice, bob)]
+    assert lines == (
+        f"Alice joined (udp 127.0.0.1:{ports[0]}); members: 1",
+        f"Zoë joined (tcp 127.0.0.1:{ports[1]} #1); members: 2",
+        "Zoë is now called Bob",
+        "Bob left; members: 1",
+        f"refused udp 127.0.0.1:{ports[0]}: not a legal text",
+    )
+
+
+def test_who_closes_his_connection_is_logged_as_leaving(server: RunningServer) -> None:
+    with TcpMember(server.port) as alice:
+        alice.ask(b"1 Alice")
+    server.program.err.until(r" Alice left; members: 0$")
+    with TcpMember(server.port) as stranger:
+        assert stranger.ask(b"5") == ILLEGAL_REQUEST
+    server.udp().ask(b"1 Bob")
+    server.program.err.until(r" Bob joined ")
+    assert [line for line in server.program.err.seen if " left" in line] == [
+        line for line in server.program.err.seen if "Alice left" in line
+    ]
+
+
+def test_refusals_fill_at_most_one_line_of_the_log_a_second(server: RunningServer) -> None:
+    noisy = server.udp()
+    begun = time.time()
+    for _ in range(1_000):
+        assert noisy.ask(b"secret") == ILLEGAL_REQUEST
+    lasted = time.time() - begun
+    assert server.stop() == 0
+    assert 1 <= len(server.program.err.rest()) <= lasted + 1
+
+
+@pytest.mark.parametrize(
+    ("request_", "reason"),
+    [
+        (b"7", "not a request"),
+        (b"5", "not a member"),
+        (b"1 a:b", "not a legal name"),
+        (b"1 ALICE", "the name is in use"),
+    ],
+)
+def test_the_log_says_why_something_was_refused(
+    server: RunningServer, request_: bytes, reason: str
+) -> None:
+    assert server.tcp().ask(b"1 Alice") == b""
+    assert server.udp().ask(request_) == ILLEGAL_REQUEST
+    server.program.err.until(rf"refused udp 127\.0\.0\.1:\d+: {reason}$")
+
+
+# What it listens on.
+
+
+@pytest.mark.parametrize("own_first", [True, False])
+def test_each_transport_can_have_a_port_of_its_own(own_first: bool) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        own = free.getsockname()[1]
+    udp, tcp = ["--transport", "udp"], ["--transport", f"tcp:{own}"]
+    with Program("serve", *(tcp + udp if own_first else udp + tcp), "0") as program:
+        banner = "\n".join(iter(program.out.next, "Join from another terminal:"))
+        assert f"Listening on tcp 127.0.0.1:{own}\n" in banner
+        found = re.search(r"Listening on udp 127\.0\.0\.1:(\d+)\n", banner)
+        assert found
+        udp_port = int(found[1])
+        joins = sorted([program.out.next(), program.out.next()])
+        assert joins[0].endswith(f" connect --transport tcp 127.0.0.1 {own}")
+        assert joins[1].endswith(f" connect 127.0.0.1 {udp_port}")
+        with UdpMember(udp_port) as alice, TcpMember(own) as bob:
+            assert alice.ask(b"1 Alice") == b""
+            assert bob.ask(b"1 Bob") == b"Alice"
+
+
+def test_one_transport_alone_can_be_served() -> None:
+    with serving("--transport", "tcp", "0") as server:
+        assert server.tcp().ask(b"1 Alice") == b""
+        with UdpMember(server.port) as stranger, pytest.raises(ConnectionRefusedError):
+            stranger.ask(b"1 Bob")
+
+
+def test_port_0_is_any_free_one_and_the_same_for_all(server: RunningServer) -> None:
+    assert server.port > 0
+    assert server.udp().ask(b"1 Alice") == b""
+    assert server.tcp().ask(b"1 Bob") == b"Alice"
+
+
+@pytest.mark.usefixtures("signal_handlers")
+def test_a_port_that_is_free_for_one_transport_alone_is_given_up_for_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nobody can know which port the system will give, so a transport of ours picks it here."""
+    picked: list[int] = []
+
+    class Picky:
+        async def listen(self, host: str, port: int, service: Service) -> Listener:
+            if not port:
+                port = taken if not picked else 0
+            listener = await transports.load("udp").listen(host, port, service)
+            picked.append(listener.port)
+            return listener
+
+        async def connect(self, host: str, port: int) -> Connection:
+            raise NotImplementedError
+
+    class Enough:
+        async def listen(self, host: str, port: int, service: Service) -> Listener:
+            listener = await load("tcp").listen(host, port, service)
+            signal.raise_signal(signal.SIGTERM)
+            return listener
+
+        async def connect(self, host: str, port: int) -> Connection:
+            raise NotImplementedError
+
+    load = transports.load
+    picky, enough = Picky(), Enough()
+    with socket.create_server(("127.0.0.1", 0)) as rival:
+        taken = rival.getsockname()[1]
+        monkeypatch.setattr(
+            transports, "load", {"udp": load("udp"), "picky": picky, "enough": enough}.__getitem__
+        )
+        done = CliRunner().invoke(
+            main, ["serve", "--transport", "picky", "--transport", "enough", "0"]
+        )
+    assert done.exit_code == 0, done.output
+    assert picked[0] == taken
+    assert len(picked) == 2
+    assert f"Listening on enough 127.0.0.1:{picked[1]}\n" in done.output
+
+
+def test_an_address_that_is_neither_here_nor_everywhere_is_no_reason_for_advice() -> None:
+    with serving("0", host="127.0.0.2") as server:
+        server.stop()
+        banner = "\n".join([*server.program.out.seen, *server.program.out.rest()])
+    assert f" connect 127.0.0.2 {server.port}\n" in banner
+    assert "machine" not in banner
+
+
+# What it refuses to do.
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_a_port_in_use_is_one_clear_line(taken_port: int, transport: str) -> None:
+    done = run("serve", "--transport", transport, str(taken_port))
+    assert one_line(done) == (
+        f"Error: port {taken_port} ({transport}) is in use; is a server running already? "
+        f"Choose another port: python -m groupchat serve {taken_port % 65_535 + 1}"
+    )
+
+
+def test_a_second_server_does_not_take_the_port_of_the_first(server: RunningServer) -> None:
+    assert "is in use" in one_line(run("serve", str(server.port)))
+    assert server.udp().ask(b"1 Alice") == b""
+
+
+def test_if_one_transport_cannot_listen_none_does(taken_port: int) -> None:
+    with socket.socket(type=socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    done = run("serve", "--transport", "udp", "--transport", f"tcp:{taken_port}", str(port))
+    assert f"port {taken_port} (tcp) is in use" in one_line(done)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (["65536"], "65536 is not in the range"),
+        (["-5"], "No such option"),
+        (["http"], "'http' is not a valid integer"),
+        (["1", "2"], "Got unexpected extra argument"),
+        (["--transport", "udp:65536"], "'65536' is not a port (0 to 65535)."),
+        (["--transport", "udp:"], "'' is not a port (0 to 65535)."),
+        (["--transport", "udp:-1"], "'-1' is not a port (0 to 65535)."),
+        (["--transport", "udp:²"], "'²' is not a port (0 to 65535)."),
+        (["--transport", "tpc"], "no transport 'tpc' is installed, only "),
+        (["--transport", ""], "no transport '' is installed, only "),
+        (["--transport", "udp:99999999999999999999"], "is not a port (0 to 65535)."),
+        (["--transport", "udp", "--transport", "udp"], "the same transport is there twice"),
+        (["--port", "80"], "No such option"),
+    ],
+)
+def test_a_bad_option_is_one_clear_line(arguments: list[str], what: str) -> None:
+    done = run("serve", *arguments)
+    assert done.returncode == 2
+    assert what in one_line(done)
+
+
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "", "a..b", "a" * 64 + ".invalid"])
+def test_an_unknown_host_is_one_clear_line(host: str) -> None:
+    done = run("serve", "--host", host, "0")
+    assert done.returncode == 1
+    assert one_line(done) == (
+        f"Error: no address is known for the host {host!r}. For this machine: --host 127.0.0.1"
+    )
+
+
+def test_the_address_of_another_machine_is_one_clear_line() -> None:
+    # 192.0.2.0/24 is for examples (RFC 5737): no machine has an address of it.
+    assert one_line(run("serve", "--host", "192.0.2.1", "0")) == (
+        "Error: this machine does not have the address 192.0.2.1. For any it has: --host 0.0.0.0"
+    )
+
+
+def failing(error: Exception) -> Callable[[str], object]:
+    """Return what loads a transport that cannot listen."""
+    return lambda _: SimpleNamespace(listen=AsyncMock(side_effect=error))
+
+
+@pytest.mark.usefixtures("signal_handlers")
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (
+            PermissionError(errno.EACCES, "Permission denied"),
+            "port 80 (failing) is not allowed for you; ports below 1024 are often reserved. ",
+        ),
+        (
+            OSError(errno.ENOBUFS, "No buffer space available"),
+            "cannot listen at 127.0.0.1, port 80 (failing): No buffer space available",
+        ),
+        (
+            OSError("the modem is off"),
+            "cannot listen at 127.0.0.1, port 80 (failing): the modem is off",
+        ),
+    ],
+    ids=["privileged port", "no buffers", "no number"],
+)
+def test_what_else_keeps_it_from_listening_is_one_clear_line(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, line: str
+) -> None:
+    """In this process: whoever runs the tests may be allowed every port."""
+    monkeypatch.setattr(transports, "load", failing(error))
+    done = CliRunner().invoke(main, ["serve", "--transport", "failing", "80"])
+    assert done.exit_code == 1
+    assert done.output.startswith(f"Error: {line}")
+    assert "Traceback" not in done.output
+    assert done.output.count("\n") == 1
+
+
+def test_a_transport_that_lacks_something_says_what(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(_: str) -> Transport:
+        raise ImportError("No module named 'websockets'")
+
+    monkeypatch.setattr(transports, "load", load)
+    for command in (["serve", "--transport", "ws"], ["connect", "--transport", "ws", "localhost"]):
+        done = CliRunner().invoke(main, command)
+        assert done.exit_code == 1
+        assert done.output == (
+            "Error: the transport 'ws' cannot be loaded: No module named 'websockets'\n"
+        )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_is_one_clear_line() -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "groupchat", "serve", "0"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=DEADLINE,
+            check=False,
+        )
+    assert (done.stderr, done.returncode) == (b"Error: No space left on device\n", 1)
+
+
+# How it ends.
+
+
+@POSIX
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_cleanly(server: RunningServer, number: signal.Signals) -> None:
+    alice, bob = server.udp(), server.tcp()
+    assert alice.ask(b"1 Alice") == b""
+    assert bob.ask(b"1 Bob") == b"Alice"
+    server.program.process.send_signal(number)
+    assert server.program.wait() == 0
+    assert server.program.out.rest()[-1] == "Stopped."
+    assert bob.stream.read() == b""
+    assert not [line for line in server.program.err.rest() if "Traceback" in line]
+
+
+def test_its_port_is_free_again_at_once_though_connections_were_open() -> None:
+    with serving() as first:
+        assert first.tcp().ask(b"1 Alice") == b""
+        assert first.stop() == 0
+        with serving(str(first.port)) as second:
+            assert second.port == first.port
+            assert second.tcp().ask(b"1 Alice") == b""
+
+
+# The command itself.
+
+
+def test_the_help_shows_examples_and_the_version_is_told() -> None:
+    helped = run("serve", "--help")
+    assert helped.returncode == 0
+    assert b"Examples:" in helped.stdout
+    assert run("--version").stdout == f"groupchat, version {__version__}\n".encode()
+
+
+@pytest.mark.usefixtures("signal_handlers")
+@pytest.mark.parametrize(
+    ("argv0", "on_the_path", "shown"),
+    [
+        ("/usr/bin/groupchat", True, "groupchat"),
+        ("/opt/venv/bin/groupchat", False, "/opt/venv/bin/groupchat"),
+        ("/src/groupchat/__main__.py", True, "python -m groupchat"),
+    ],
+)
+def test_the_command_to_type_next_is_one_that_works(
+    monkeypatch: pytest.MonkeyPatch, argv0: str, on_the_path: bool, shown: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", [argv0])
+    monkeypatch.setattr("shutil.which", lambda _: argv0 if on_the_path else None)
+    monkeypatch.setattr(transports, "load", failing(OSError(errno.EADDRINUSE, "in use")))
+    done = CliRunner().invoke(main, ["serve", "5000"])
+    assert done.exit_code == 1
+    assert done.output.endswith(f"Choose another port: {shown} serve 5001\n")
