@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -19,3 +20,12 @@ def server() -> Iterator[RunningServer]:
     """A server process of this test's own, listening by UDP and TCP on one free port."""
     with serving() as running:
         yield running
+
+
+@pytest.fixture
+def signal_handlers() -> Iterator[None]:
+    """Restore what a command that runs in this process sets."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)

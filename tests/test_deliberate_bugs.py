@@ -158,6 +158,101 @@ BUGS = [
         "            elif peer in self._group:",
         "tests/test_server.py",
     ),
+    Bug(
+        "an error of the network costs nobody else his reply",
+        "transports/udp.py",
+        '        except OSError as error:\n            log.debug("udp: a reply to',
+        '        except TimeoutError as error:\n            log.debug("udp: a reply to',
+        "tests/transports/test_udp.py -k the_network_refuses",
+    ),
+    Bug(
+        "replies wait while the socket is full",
+        "transports/udp.py",
+        "        except (BlockingIOError, InterruptedError):\n            return False",
+        "        except (BlockingIOError, InterruptedError):\n            return True",
+        "tests/transports/test_udp.py -k send_buffer_is_full",
+    ),
+    Bug(
+        "a flood gives way to others",
+        "transports/udp.py",
+        "for _ in range(DATAGRAMS_A_WAKE_UP):",
+        "while True:",
+        "tests/transports/test_udp.py -k gives_way",
+    ),
+    Bug(
+        "two servers cannot be made to refuse each other for ever",
+        "transports/udp.py",
+        "if request != ILLEGAL_REQUEST:",
+        "if True:",
+        "tests/transports/test_udp.py -k a_refusal_is_not_refused",
+    ),
+    Bug(
+        "a connection has so many requests under way and no more",
+        "transports/tcp.py",
+        "return self._writable and self._unanswered < UNANSWERED_LINES",
+        "return self._writable",
+        "tests/transports/test_tcp.py -k under_way",
+    ),
+    Bug(
+        "a reply is produced only as fast as it is taken",
+        "transports/tcp.py",
+        "while self._replies and self._writable and",
+        "while self._replies and",
+        "tests/transports/test_tcp.py -k who_does_not_read",
+    ),
+    Bug(
+        "a line that does not end is bounded",
+        "transports/tcp.py",
+        "if (end or len(self._arrived)) > MAX_LINE_BYTES:",
+        "if end > MAX_LINE_BYTES:",
+        "tests/transports/test_tcp.py -k does_not_end",
+    ),
+    Bug(
+        "after a half-close everything is answered",
+        "transports/tcp.py",
+        "if self._unanswered or self._replies or not (self._half_closed or self._refused):",
+        "if not (self._half_closed or self._refused):",
+        "tests/transports/test_tcp.py -k after_a_half_close",
+    ),
+    Bug(
+        "what was received before a reset is carried out",
+        "transports/tcp.py",
+        "        while (line := self._next_line()) is not None:\n"
+        "            self._unanswered += 1\n"
+        "            self._service.receive(line, self)  #",
+        "        while (line := self._next_line()) is not None:\n"
+        "            self._unanswered += 1\n"
+        "            #",
+        "tests/transports/test_tcp.py -k before_a_reset_is_carried_out",
+    ),
+    Bug(
+        "nothing that arrives late at a client is thrown away",
+        "client/plain.py",
+        "            if late and late != ILLEGAL_REQUEST:",
+        "            if False:",
+        "tests/cli/test_connect.py -k late_or_twice",
+    ),
+    Bug(
+        "a client that may have joined leaves",
+        "client/plain.py",
+        '        if request.startswith(b"1 "):\n            self._may_be_member = True',
+        "",
+        "tests/cli/test_connect.py -k a_key_ends_it",
+    ),
+    Bug(
+        "a server cannot drive a terminal",
+        "client/terminal.py",
+        '_CONTROL.sub("\\ufffd", reply.decode(errors="replace"))',
+        'reply.decode(errors="replace")',
+        "tests/cli/test_connect.py -k drive_the_terminal",
+    ),
+    Bug(
+        "the demo checks every byte",
+        "client/demo.py",
+        "    if seen != expected:",
+        "    if len(seen) != len(expected):",
+        "tests/cli/test_demo.py -k byte",
+    ),
 ]
 
 
@@ -178,5 +273,6 @@ def test_it_is_found_when(bug: Bug, tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
+        timeout=100,
     )
     assert done.returncode == 1, done.stdout + done.stderr  # 1: tests ran, and one failed

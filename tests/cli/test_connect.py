@@ -131,6 +131,39 @@ def test_a_line_that_the_transport_cannot_carry_is_told_and_skipped(
     assert saw_alice_come_and_leave(watcher)
 
 
+class Narrow:
+    """A connection that carries one byte, and each as its own reply."""
+
+    lossy = False
+
+    def __init__(self) -> None:
+        self.requests: list[bytes] = []
+
+    async def send(self, request: bytes) -> None:
+        if len(request) > 1:
+            raise ValueError("too long for a narrow transport")
+        self.requests.append(request)
+
+    async def receive(self) -> bytes:
+        return self.requests[-1]
+
+    async def close(self) -> None:
+        self.requests.append(b"closed")
+
+
+@pytest.mark.usefixtures("signal_handlers")
+def test_a_transport_of_another_package_has_limits_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    narrow = Narrow()
+    transport = SimpleNamespace(connect=AsyncMock(return_value=narrow))
+    monkeypatch.setattr(transports, "load", lambda _: transport)
+    done = CliRunner().invoke(main, ["connect", "narrow://x"], input="5\n2 hi\n6\n")
+    assert (done.stdout, done.stderr) == ("5\n6\n", "too long for a narrow transport\n")
+    assert done.exit_code == 0
+    assert narrow.requests == [b"5", b"6", b"closed"]
+
+
 def test_nothing_piped_in_is_nothing_asked(server: RunningServer, watcher: Member) -> None:
     done = run("connect", "127.0.0.1", str(server.port), stdin=b"")
     assert (done.stdout, done.stderr, done.returncode) == (b"", b"", 0)
@@ -383,12 +416,13 @@ def test_it_ends_on_ctrl_c_though_it_was_started_in_the_background(
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_a_full_disk_is_one_clear_line_and_leaves_the_group(
-    server: RunningServer, watcher: Member
+    server: RunningServer, watcher: Member, transport: str
 ) -> None:
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
-            [*CONNECT, "127.0.0.1", str(server.port)],
+            [*CONNECT, f"{transport}://127.0.0.1:{server.port}"],
             input=b"1 Alice\n5\n",
             stdout=full,
             stderr=subprocess.PIPE,

@@ -51,6 +51,7 @@ def test_time_runs_downwards(capsys: pytest.CaptureFixture[str]) -> None:
     assert typed == [f"> {exchange.request.decode()}" for exchange in TRANSCRIPT]
 
 
+@pytest.mark.usefixtures("signal_handlers")
 @pytest.mark.parametrize(
     ("exchange", "what"),
     [

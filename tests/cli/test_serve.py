@@ -58,15 +58,6 @@ def taken_port() -> Iterator[int]:
         yield port
 
 
-@pytest.fixture
-def signal_handlers() -> Iterator[None]:
-    """Restore what a server that runs in this process sets."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
 # What it says.
 
 
@@ -181,6 +172,8 @@ def test_each_transport_can_have_a_port_of_its_own(own_first: bool) -> None:
         with UdpMember(udp_port) as alice, TcpMember(own) as bob:
             assert alice.ask(b"1 Alice") == b""
             assert bob.ask(b"1 Bob") == b"Alice"
+        program.process.send_signal(signal.SIGTERM)
+        program.wait()
 
 
 def test_one_transport_alone_can_be_served() -> None:
