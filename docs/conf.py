@@ -14,6 +14,7 @@ from docutils.statemachine import StringList
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
+from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
 import groupchat
@@ -94,15 +95,10 @@ UNITS = {
     "CHARACTERS": "characters",
     "SECONDS": "seconds",
     "INTERVAL": "milliseconds",
+    "CONNECTIONS": "connections",
     "DATAGRAMS": "datagrams",
     "LINES": "requests",
     "PORT": "port number",
-}
-
-# For constants that say nothing about themselves where they stand.
-MEANINGS = {
-    "DEFAULT_PORT": "The port of ``serve`` and ``connect`` when none is given.",
-    "MAX_PORT": "The greatest port number there is.",
 }
 
 
@@ -147,7 +143,9 @@ def constants() -> Iterator[tuple[str, str, str]]:
         for statement, following in zip(body, [*body[1:], None], strict=True):
             match statement:
                 case ast.AnnAssign(target=ast.Name(id=name)) if is_limit(found.name, name):
-                    meaning = docstring(following) or MEANINGS[name]
+                    meaning = docstring(following)
+                    if meaning is None:
+                        raise ExtensionError(f"{found.name}.{name} does not say what it bounds")
                     yield found.name, name, " ".join(meaning.split())
 
 
@@ -179,7 +177,10 @@ def shown(value: float | tuple[float, ...]) -> str:
 
 def unit(name: str) -> str:
     """Return the unit of the constant called *name*."""
-    return next(unit for word, unit in UNITS.items() if word in name.split("_"))
+    for word, unit in UNITS.items():
+        if word in name.split("_"):
+            return unit
+    raise ExtensionError(f"the unit of {name} is not known; see UNITS in docs/conf.py")
 
 
 def setup(app: Sphinx) -> None:
