@@ -10,12 +10,15 @@ his connection. With this package installed::
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import Iterable
 
 from groupchat.transports import Connection, Listener, Service
 
 MAX_BYTES = 65_536
 """A request longer than this ends the connection."""
+
+_numbers = itertools.count(1)
 
 
 class Netstring:
@@ -39,7 +42,7 @@ class _Peer:
 
     def __init__(self, writer: asyncio.StreamWriter) -> None:
         host, port, *_ = writer.get_extra_info("peername")
-        self.sender = f"netstring {host}:{port} {id(self):x}"
+        self.sender = f"netstring {host}:{port} #{next(_numbers)}"
         self.answered = asyncio.Event()
         self._writer = writer
 

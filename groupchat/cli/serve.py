@@ -160,7 +160,8 @@ def _banner(host: str, endpoints: Sequence[Endpoint], listeners: Sequence[Listen
     if host in _ANY_HOST:
         lines.append("From other machines, with this machine's address in place of " + nearby + ".")
     elif host in _THIS_MACHINE:
-        lines.append("Only this machine can join. To let the network in: --host 0.0.0.0")
+        everywhere = "::" if ":" in host else "0.0.0.0"
+        lines.append(f"Only this machine can join. To let the network in: --host {everywhere}")
     return "\n".join([*lines, ""])
 
 
