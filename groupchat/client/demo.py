@@ -58,11 +58,15 @@ def play(exchanges: Sequence[Exchange], width: int, show: Callable[[str], None])
         watchdog.daemon = True
         watchdog.start()
         stack.callback(watchdog.cancel)
-        for exchange in exchanges:
-            clients[exchange.member].play(exchange)
-            screen.add(exchange)
-        for client in clients.values():
-            client.end()
+        try:
+            for exchange in exchanges:
+                clients[exchange.member].play(exchange)
+                screen.add(exchange)
+            for client in clients.values():
+                client.end()
+        except Failure:
+            give_up()  # else each of them would wait for an answer to its farewell
+            raise
 
 
 class _Client:
