@@ -64,6 +64,7 @@ def test_exactly_the_control_and_separator_characters_are_illegal_in_texts() -> 
     [
         ("Alice", "Alice"),
         ("  Alice  ", "Alice"),
+        (" Xerxes X", "Xerxes X"),
         ("Alice   B.", "Alice B."),
         ("\u3000Alice\u00a0\u2003B", "Alice B"),
         ("Ame\u0301lie", "Am\u00e9lie"),
@@ -102,7 +103,19 @@ def test_a_name_is_kept_as(name: str, kept: str) -> None:
         "a,b",
         "\u03b1\u0313\u0300\u0345" * 32 + "x",
     ]
-    + ["a\tb", "a\nb", "\x00", "\x1b[2J", "a\u200bb", FAMILY, "\u202eecilA", "\ud800", "\ue000"]
+    + [
+        "\tab",
+        "ab\n",
+        "a\tb",
+        "a\nb",
+        "\x00",
+        "\x1b[2J",
+        "a\u200bb",
+        FAMILY,
+        "\u202eecilA",
+        "\ud800",
+        "\ue000",
+    ]
     + ["\u2028", "\u2029", "\U000e0041"]
     + [
         *("has joined", "X has joined", "has joined the club", "has left the group"),
