@@ -7,8 +7,17 @@ import click
 from attrs import frozen
 
 from groupchat import transports
+from groupchat.journal.retention import Retention
 
-__all__ = ["DEFAULT_PORT", "MAX_PORT", "PORT", "Endpoint", "endpoint", "load_transport"]
+__all__ = [
+    "DEFAULT_PORT",
+    "MAX_PORT",
+    "PORT",
+    "Endpoint",
+    "endpoint",
+    "load_transport",
+    "retention",
+]
 
 DEFAULT_PORT: Final = 12345
 """The port of a server when none is said."""
@@ -18,6 +27,9 @@ MAX_PORT: Final = 65_535
 
 PORT: Final = click.IntRange(0, MAX_PORT)
 
+_AGES: Final = {"s": 1, "min": 60, "h": 3_600, "d": 86_400}
+_SIZES: Final = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+
 
 @frozen
 class Endpoint:
@@ -26,6 +38,26 @@ class Endpoint:
     name: str
     transport: transports.Transport
     port: int | None
+
+
+def retention(value: str) -> Retention:
+    """Return what *value* says is to be kept: an age (``30d``, ``12h``), a size (``500MB``), or
+    both, with a comma in between.
+
+    Raises:
+        click.BadParameter: it is neither.
+    """
+    milliseconds = size = None
+    for part in value.split(","):
+        match = re.fullmatch("([0-9]{1,9})([a-zA-Z]{1,3})", part.strip())
+        unit = match[2] if match else ""
+        if match and unit.lower() in _AGES:
+            milliseconds = int(match[1]) * _AGES[unit.lower()] * 1_000
+        elif match and unit.upper() in _SIZES:
+            size = int(match[1]) * _SIZES[unit.upper()]
+        else:
+            raise click.BadParameter(f"{part!r} is neither an age (30d, 12h) nor a size (500MB).")
+    return Retention(milliseconds, size)
 
 
 def endpoint(value: str) -> Endpoint:

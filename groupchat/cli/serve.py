@@ -4,28 +4,62 @@ import asyncio
 import contextlib
 import errno
 import logging
+import secrets
 import shutil
 import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Final
 
+import attrs
 import click
 
 from groupchat import __version__
-from groupchat.cli.parameters import DEFAULT_PORT, MAX_PORT, PORT, Endpoint, endpoint
-from groupchat.core import Group
-from groupchat.server import Server
+from groupchat.cli.parameters import (
+    DEFAULT_PORT,
+    MAX_PORT,
+    PORT,
+    Endpoint,
+    endpoint,
+    retention,
+)
+from groupchat.journal import (
+    Damaged,
+    DurableJournal,
+    Journal,
+    MemoryJournal,
+    SQLiteStorage,
+    Unusable,
+)
+from groupchat.journal.retention import FOR_EVER, Retention
+from groupchat.server import NO_LIMITS, Limits, Server
 from groupchat.transports import Listener
 
 __all__ = ["serve"]
 
+_MEMORY: Final = ":memory:"
 _FREE_PORT_TRIES: Final = 20
 _ANY_HOST: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 """Hosts that mean every address of this machine, and how it reaches itself then."""
 _THIS_MACHINE: Final = ("127.0.0.1", "::1", "localhost")
+
+
+def _limit_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add an option for every limit there is."""
+    for limit in reversed(attrs.fields(Limits)):
+        command = click.option(
+            f"--max-{limit.name.replace('_', '-')}",
+            limit.name,
+            type=click.IntRange(1),
+            default=limit.default,
+            show_default=True,
+            metavar="N",
+            help=limit.metadata["help"],
+        )(command)
+    return command
 
 
 @click.command(
@@ -35,6 +69,8 @@ Examples:
   groupchat serve --host 0.0.0.0 5000                 let the network in, on port 5000
   groupchat serve --transport udp 12345               UDP alone
   groupchat serve --transport udp --transport tcp:80  a port for each
+  groupchat serve --journal chat.journal              keep the group in that file
+  groupchat serve --retain 90d,2GB                    forget what is older, or more
 """
 )
 @click.option(
@@ -52,32 +88,128 @@ Examples:
     default=["udp", "tcp"],
     help="Listen by this transport; may be given several times.  [default: udp and tcp]",
 )
+@click.option(
+    "--journal",
+    metavar="PATH",
+    help="Keep the group in this file; ':memory:' keeps it in memory alone.  "
+    "[default: a file for PORT in your application folder; in memory if PORT is 0]",
+)
+@click.option(
+    "--retain",
+    type=retention,
+    metavar="AGE|SIZE",
+    help="Let go of old events: 30d, 12h, 500MB, or 30d,500MB.  [default: keep all]",
+)
+@click.option("--no-limits", is_flag=True, help="Turn all limits off, for links that you trust.")
+@_limit_options
 @click.argument("port", type=PORT, default=DEFAULT_PORT)
-def serve(host: str, endpoints: Sequence[Endpoint], port: int) -> None:
+def serve(
+    host: str,
+    endpoints: Sequence[Endpoint],
+    journal: str | None,
+    retain: Retention | None,
+    no_limits: bool,
+    port: int,
+    **limits: int,
+) -> None:
     """Start the chat server.
 
-    PORT is 12345 if not given; 0 takes any free one. The group is kept in memory: when the
-    server ends, so does the group.
+    PORT is 12345 if not given; 0 takes any free one. The group is kept in a journal, so that it
+    is still there when the server starts again.
     """
     if len({(point.name, point.port) for point in endpoints}) < len(endpoints):
         raise click.BadParameter("the same transport is there twice.", param_hint="--transport")
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO)
+    path = _journal_path(journal, port)
+    allowed = NO_LIMITS if no_limits else Limits(**limits)
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-        runner.run(_serve(host, endpoints, port))
+        runner.run(_serve(host, endpoints, port, path, retain or FOR_EVER, allowed))
 
 
-async def _serve(host: str, endpoints: Sequence[Endpoint], port: int) -> None:
-    loop = asyncio.get_running_loop()
-    server = Server(Group(), lambda: time.time_ns() // 1_000_000, loop.call_soon)
-    with _signals() as stop:
+def _journal_path(journal: str | None, port: int) -> Path | None:
+    """Return the file of the journal, or None for none."""
+    if journal == _MEMORY or (journal is None and not port):
+        return None
+    if journal is not None:
+        return Path(journal)
+    return Path(click.get_app_dir("groupchat")) / f"{port}.journal"
+
+
+async def _serve(
+    host: str,
+    endpoints: Sequence[Endpoint],
+    port: int,
+    path: Path | None,
+    retain: Retention,
+    limits: Limits,
+) -> None:
+    scheduler = _Scheduler()
+    with _signals() as stop, contextlib.closing(_open(path, retain, scheduler)) as journal:
+        server = Server(journal, scheduler, limits)
         listeners = await _listen(server, host, endpoints, port)
         try:
-            click.echo(_banner(host, endpoints, listeners))
+            click.echo(_banner(host, endpoints, listeners, path))
             await stop.wait()
         finally:
             for listener in listeners:
                 await listener.close()
+            stopped = asyncio.Event()
+            server.stop(stopped.set)
+            await stopped.wait()
     click.echo("Stopped.")
+
+
+def _open(path: Path | None, retain: Retention, scheduler: "_Scheduler") -> Journal:
+    if path is None:
+        return MemoryJournal(retain)
+    try:
+        storage = SQLiteStorage(path, scheduler.call_from_thread)
+        try:
+            return DurableJournal(storage, retain, _progress(path))
+        except BaseException:
+            storage.close()
+            raise
+    except Unusable as error:
+        raise click.ClickException(f"{error}.") from error
+    except Damaged as error:
+        raise click.ClickException(
+            f"{path} is damaged: {error}. See what can be saved: {_program()} journal check {path}"
+        ) from error
+    except OSError as error:
+        raise click.ClickException(
+            f"cannot keep a journal in {path}: {error.strerror or error}. "
+            "Choose another file: --journal PATH"
+        ) from error
+
+
+def _progress(path: Path) -> Callable[[int], None]:
+    """Return what shows, on a terminal, how far the journal has been read."""
+    began = time.monotonic()
+
+    def show(read: int) -> None:
+        if sys.stderr is not None and sys.stderr.isatty() and time.monotonic() - began > 1:
+            click.echo(f"\rReading {path}: {read / 1e6:,.0f} MB ...", nl=False, err=True)
+
+    return show
+
+
+class _Scheduler:
+    """The real world, for the server."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.call_soon = self._loop.call_soon
+        self.call_later = self._loop.call_later
+
+    def time(self) -> int:
+        return time.time_ns() // 1_000_000
+
+    def draw(self) -> bytes:
+        return secrets.token_bytes(16)
+
+    def call_from_thread(self, call: Callable[..., object], *arguments: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(call, *arguments)
 
 
 @contextlib.contextmanager
@@ -147,9 +279,12 @@ def _why(error: OSError, name: str, host: str, port: int) -> str:
     return f"cannot listen at {host}, port {port} ({name}): {error.strerror or error}"
 
 
-def _banner(host: str, endpoints: Sequence[Endpoint], listeners: Sequence[Listener]) -> str:
+def _banner(
+    host: str, endpoints: Sequence[Endpoint], listeners: Sequence[Listener], path: Path | None
+) -> str:
     """Return what is going on and how to join."""
-    lines = [f"groupchat {__version__}, one group, kept in memory. Ctrl-C ends it."]
+    kept = "in memory alone" if path is None else f"in {path}"
+    lines = [f"groupchat {__version__}, one group, kept {kept}. Ctrl-C ends it."]
     for point, listener in zip(endpoints, listeners, strict=True):
         lines += [f"Listening on {point.name} {address}" for address in listener.addresses]
     nearby = _ANY_HOST.get(host, host)

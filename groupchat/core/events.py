@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from attrs import frozen
 
-__all__ = ["Event", "Joined", "Left", "Renamed", "Said"]
+__all__ = ["Event", "Joined", "Left", "Removed", "Renamed", "Said"]
 
 
 @frozen
@@ -53,4 +53,13 @@ class Left:
     name: str
 
 
-Event: TypeAlias = Joined | Said | Renamed | Left
+@frozen
+class Removed:
+    """In place of *count* older events, up to and with *position*, which nobody kept."""
+
+    position: int
+    time: int
+    count: int
+
+
+Event: TypeAlias = Joined | Said | Renamed | Left | Removed

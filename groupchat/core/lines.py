@@ -2,30 +2,56 @@
 
 A line is UTF-8, without a line break at its end:
 
-=================  ====================================
-event              line
-=================  ====================================
-:class:`Joined`    ``<name> has joined``
-:class:`Said`      ``<name>: <text>``
-:class:`Renamed`   ``<old> changed his name to <new>``
-:class:`Left`      ``<name> has left the group``
-=================  ====================================
+=================  ======  =====================================================
+event              kind    line
+=================  ======  =====================================================
+:class:`Joined`    ``j``   ``<name> has joined``
+:class:`Said`      ``s``   ``<name>: <text>``
+:class:`Renamed`   ``r``   ``<old> changed his name to <new>``
+:class:`Left`      ``l``   ``<name> has left the group``
+:class:`Removed`   ``x``   ``(<count> older events are not kept on this server)``
+=================  ======  =====================================================
 
 Theory. The timeline keeps lines and no event objects, because lines are what almost every
 reader wants. That is possible only because nothing is lost in them: the rules in
 :mod:`groupchat.core.names` keep colons and phrases out of names, so a line with a colon is
 something said by whoever stands before the first one, and a line without is told by its
 phrase. Of the position and the time, which a line does not show, the timeline keeps track.
+The last kind of line has no colon, and is longer than any name, so nobody can say it.
 """
 
-from groupchat.core.events import Event, Joined, Left, Renamed, Said
+import re
+from typing import Final
 
-__all__ = ["joined_line", "left_line", "parse", "renamed_line", "render", "said_line"]
+from groupchat.core.events import Event, Joined, Left, Removed, Renamed, Said
+
+__all__ = [
+    "JOINED",
+    "LEFT",
+    "REMOVED",
+    "RENAMED",
+    "SAID",
+    "joined_line",
+    "left_line",
+    "parse",
+    "removed_line",
+    "renamed_line",
+    "render",
+    "said_line",
+]
+
+JOINED: Final = ord("j")
+SAID: Final = ord("s")
+RENAMED: Final = ord("r")
+LEFT: Final = ord("l")
+REMOVED: Final = ord("x")
 
 _SAID = ": "
 _JOINED = " has joined"
 _RENAMED = " changed his name to "
 _LEFT = " has left the group"
+_REMOVED = "({} older events are not kept on this server)"
+_REMOVED_LINE = re.compile(re.escape(_REMOVED).replace(r"\{\}", "([0-9]+)"))
 
 
 def joined_line(name: str) -> bytes:
@@ -48,6 +74,11 @@ def left_line(name: str) -> bytes:
     return (name + _LEFT).encode()
 
 
+def removed_line(count: int) -> bytes:
+    """Return the line of a :class:`Removed`."""
+    return _REMOVED.format(count).encode()
+
+
 def render(event: Event) -> bytes:
     """Return the line that shows *event*."""
     if isinstance(event, Said):
@@ -56,7 +87,9 @@ def render(event: Event) -> bytes:
         return joined_line(event.name)
     if isinstance(event, Renamed):
         return renamed_line(event.old, event.new)
-    return left_line(event.name)
+    if isinstance(event, Left):
+        return left_line(event.name)
+    return removed_line(event.count)
 
 
 def parse(line: bytes, position: int, time: int) -> Event:
@@ -77,4 +110,7 @@ def parse(line: bytes, position: int, time: int) -> Event:
         return Joined(position, time, shown.removesuffix(_JOINED))
     if shown.endswith(_LEFT):
         return Left(position, time, shown.removesuffix(_LEFT))
+    removed = _REMOVED_LINE.fullmatch(shown)
+    if removed:
+        return Removed(position, time, int(removed[1]))
     raise ValueError(f"no event has the line {shown!r}")

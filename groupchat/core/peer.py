@@ -5,7 +5,7 @@ Two interfaces and no code: a *peer* is where a request comes from and where its
 the one and calls the other, and a server, which does the reverse, need not know each other.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 __all__ = ["Peer", "Service"]
@@ -17,27 +17,58 @@ class Peer(Protocol):
     @property
     def sender(self) -> str:
         """Who this is: the same for all requests of one member, different for others, readable
-        in a log, and beginning with the transport's name: ``udp 127.0.0.1:54321``."""
+        in a log, and beginning with the transport's name: ``udp 127.0.0.1:54321``. If it is a
+        connection, and gone for ever when that ends, there is a ``#`` in it."""
 
     @property
-    def budget(self) -> int | None:
-        """Most bytes that a reply should have, or None if any length will do. Replies are cut
-        at line ends; a single line can be longer."""
+    def source(self) -> str:
+        """Which machine this is, as far as the transport can tell: its address, without what
+        the machine can choose freely, such as a port."""
 
-    def reply(self, pieces: Iterable[bytes]) -> None:
-        """Send one reply, whose bytes are *pieces* in their order; no pieces is an empty reply.
+    @property
+    def datagram(self) -> int | None:
+        """Most bytes that one message to this peer can have, if each is a datagram, which can
+        get lost, and whose sender can be forged; None if this is a connection."""
 
-        Does not wait and does not raise because of the network: a reply that cannot be sent
-        is lost. *pieces* may be long and is produced as it is read: with a slow peer, go on
-        reading only as fast as he takes it.
+    def reply(self, pieces: Iterable[bytes] | None) -> None:
+        """Send the reply to the oldest request that has none yet, or (None) send nothing.
+
+        Its bytes are *pieces* in their order; no pieces at all is an empty reply. Does not wait and
+        does not raise because of the network: a reply that cannot be sent is lost. *pieces* may
+        be long and is produced as it is read: with a slow peer, go on reading only as fast as he
+        takes it.
         """
+
+    def push(self, pieces: Iterable[bytes], sent: Callable[[], None]) -> None:
+        """Send something that is no reply, in the same form, after all that was sent before. Only
+        for connections.
+
+        Args:
+            pieces: its bytes.
+            sent: called, later, when the peer can take more. Not called if he is gone first.
+        """
+
+    def close(self) -> None:
+        """End the connection once all is sent. Nothing, where there is none."""
 
 
 class Service(Protocol):
-    """What a transport is handed: whom to tell of what arrives. Both calls return at once."""
+    """What a transport is handed: whom to tell of what arrives. All calls return at once."""
 
-    def receive(self, request: bytes, peer: Peer) -> None:
-        """Take one request, with its line end if it came with one."""
+    @property
+    def unsent_bytes(self) -> int:
+        """How many bytes may wait for a slow peer, whose replies are not read on meanwhile."""
+
+    def come(self, peer: Peer) -> bool:
+        """Take note that *peer*, which is a connection, is there. Return whether it may stay; if
+        not, nothing else is to be told of it."""
+
+    def receive(self, request: bytes, peer: Peer) -> float:
+        """Take one request, with its line end if it came with one.
+
+        Returns:
+            For how many seconds to take no more from this connection, which asks too much.
+        """
 
     def gone(self, peer: Peer) -> None:
         """Take note that *peer* has ended its connection, after everything received from it."""

@@ -19,16 +19,36 @@ and decoding never raises.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, assert_never
 
 from groupchat.core.commands import Command, Join, Leave, Rename, Send, Update
+from groupchat.core.lines import removed_line
 from groupchat.core.names import MAX_TEXT_BYTES
 from groupchat.core.replies import Reason, Refused, Reply, Roster
 
-__all__ = ["ILLEGAL_REQUEST", "MAX_REQUEST_BYTES", "decode", "encode"]
+__all__ = [
+    "ILLEGAL_REQUEST",
+    "MAX_REQUEST_BYTES",
+    "NOT_STORED",
+    "REPLY_BYTES",
+    "TOO_MANY",
+    "decode",
+    "encode",
+    "request",
+]
 
 ILLEGAL_REQUEST: Final = b"Illegal request"
 """The reply to whatever is refused."""
+
+NOT_STORED: Final = b"Server error: not stored, try again"
+"""The reply to what would have been carried out, had the server been able to write it down."""
+
+TOO_MANY: Final = b"Server error: too many requests, try again"
+"""The reply to what is not carried out because its sender asks too much."""
+
+REPLY_BYTES: Final = 1_024
+"""Bytes that a reply should have where it is one datagram: the protocol's first clients read no
+more."""
 
 MAX_REQUEST_BYTES: Final = len(b"2 ") + MAX_TEXT_BYTES
 """No legal request is longer, in bytes, without its line end."""
@@ -64,6 +84,23 @@ def decode(request: bytes) -> Command | Refused:
         return _NOT_A_REQUEST
 
 
+def request(command: Command) -> str:
+    """Return the request that asks for *command*: ``decode(request(c).encode()) == c``."""
+    match command:
+        case Join():
+            return "1 " + command.name
+        case Send():
+            return "2 " + command.text
+        case Rename():
+            return "3 " + command.name
+        case Leave():
+            return "4"
+        case Update():
+            return "5"
+        case _:
+            assert_never(command)
+
+
 def encode(reply: Reply) -> Iterator[bytes]:
     """Yield the bytes of *reply* in pieces, none of them empty, to be sent one after another.
 
@@ -78,7 +115,10 @@ def encode(reply: Reply) -> Iterator[bytes]:
         if reply.names:
             yield ", ".join(reply.names).encode()
     else:
-        last = len(reply.spans) - 1
-        for index, span in enumerate(reply.spans):
-            text = span.text()
-            yield text if index < last else text[:-1]
+        held = removed_line(reply.excerpt.removed) + b"\n" if reply.excerpt.removed else b""
+        for span in reply.excerpt:
+            if held:
+                yield held
+            held = span.text()
+        if held:
+            yield held[:-1]

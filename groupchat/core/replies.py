@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import TypeAlias
 
-from attrs import frozen
+from attrs import field, frozen
 
-from groupchat.core.events import Event
+from groupchat.core.events import Event, Removed
 from groupchat.core.lines import parse
-from groupchat.core.timeline import Span
+from groupchat.core.timeline import Excerpt
 
 __all__ = ["News", "Reason", "Refused", "Reply", "Roster"]
 
@@ -26,6 +26,7 @@ class Reason(Enum):
     ILLEGAL_NAME = "not a legal name"
     NAME_IN_USE = "the name is in use"
     ILLEGAL_TEXT = "not a legal text"
+    GROUP_IS_FULL = "the group is full"
 
 
 @frozen
@@ -42,21 +43,22 @@ class Roster:
     names: tuple[str, ...] = ()
 
 
-@frozen
+@frozen(eq=False)
 class News:
     """The events that a member had not seen yet, in timeline order. Iterate over it to get them.
 
-    It stays valid, and keeps in memory what it shows, whatever happens in the group later.
+    It stays valid, and keeps what it shows, whatever happens in the group later. Of a long one,
+    only a page at a time is in memory while it is read.
     """
 
-    spans: tuple[Span, ...] = ()
+    excerpt: Excerpt = field(factory=lambda: Excerpt(0, 0))
     """Where the events stand in the timeline, as rendered lines."""
 
-    def __len__(self) -> int:
-        return sum(map(len, self.spans))
-
     def __iter__(self) -> Iterator[Event]:
-        for span in self.spans:
+        excerpt = self.excerpt
+        if excerpt.removed:
+            yield Removed(excerpt.start - 1, excerpt.removed_time, excerpt.removed)
+        for span in excerpt:
             for position, time, line in span.entries():
                 yield parse(line, position, time)
 

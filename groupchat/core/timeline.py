@@ -5,36 +5,40 @@ must not: any rule about members or names; nothing here knows what a line says.
 
 Theory. Everybody reads the same events in the same order, so there is one copy of them, and a
 reader is no queue but a *cursor*: the position of the next event he has not had. One thing
-differs between readers: nobody is shown his own events, so a cursor also keeps the positions
-of those that its owner caused and that still lie ahead of it. To append is therefore the same
-work with two readers or 100,000, and to read is the work of copying what is read.
+differs between readers: nobody is shown his own events. So each event keeps a number for its
+*author*, and whoever reads leaves out the events with his own.
 
-Lines are kept in *pages*, each line ended by a line feed, with an index of where each ends and
-when it came. A reply is some *spans* of pages: the pages in between, cut where the cursor stands,
-cut at each of the reader's own events, and cut by bisection where the reply would be too
-long. A page that every cursor has passed is forgotten; to know when, each page counts the
-cursors that stand in it.
+Lines are kept in *pages*, each line ended by a line feed, with an index of where each ends, when
+it came, and whose it is. A reader gets an *excerpt*: where to start, where to stop, and the pages
+in between, which become *spans* of lines, cut at each of his own events, as he reads. A page that
+every cursor has passed is forgotten. A full page can also be *shelved*: put away by somebody
+who can bring it back (a journal), so that a reader who is far behind costs no memory.
 
 ::
 
     position    0   1   2   3   4 | 5   6   7   8   9 | 10  11
     page        ------- 0 ------- | ------- 1 ------- | --- 2 ---
-    Alice           ^cursor      own: 4, 6            |
+    Alice           ^cursor     hers: 4, 6            |
                       [ 1..3 ]      [5]   [ 7..9 ]      [10..11]   her spans
+
+Old events can also be *dropped*, read or not. Whoever had not read them is told how many.
 """
 
 from array import array
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
-from typing import Final
+from typing import Final, TypeAlias
 
 from attrs import define, field, frozen
 
-__all__ = ["PAGE_BYTES", "Cursor", "Page", "Span", "Timeline"]
+__all__ = ["NOBODY", "PAGE_BYTES", "Cursor", "Excerpt", "Page", "Shelved", "Span", "Timeline"]
 
 PAGE_BYTES: Final = 65_536
 """A page is closed once it holds this many bytes of lines."""
+
+NOBODY: Final = -1
+"""The author of an event that every reader is shown."""
 
 
 @define(eq=False)
@@ -49,12 +53,68 @@ class Page:
     """Where each line ends: the offset after its line feed."""
     times: "array[int]" = field(factory=lambda: array("q"))
     """When each event came, in milliseconds since 1970."""
-    cursors: int = 0
-    """How many cursors stand in this page."""
+    authors: "array[int]" = field(factory=lambda: array("q"))
+    """Whose each event is: the ``author`` of a cursor, or :data:`NOBODY`."""
+    kinds: bytearray = field(factory=bytearray)
+    """What kind of event each is: one ASCII letter."""
+    _stamped: bytearray = field(factory=bytearray, init=False)
+    _stamped_ends: "array[int]" = field(factory=lambda: array("I"), init=False)
+
+    @property
+    def stop(self) -> int:
+        """The position after the last line."""
+        return self.first + len(self.ends)
+
+    def load(self) -> "Page":
+        """Return this page."""
+        return self
 
     def start(self, index: int) -> int:
         """Return the offset at which the line number *index* of this page begins."""
         return self.ends[index - 1] if index else 0
+
+    def truncate(self, count: int) -> None:
+        """Keep the first *count* lines alone."""
+        del self.lines[self.start(count) :]
+        for column in (self.ends, self.times, self.authors, self.kinds):
+            del column[count:]
+
+    def stamped(self, count: int) -> tuple[bytearray, "array[int]"]:
+        """Return at least the first *count* lines, each with its stamp in front: position, time
+        and kind, with a space after each; and where each of them ends.
+
+        They are made when they are first asked for, and once.
+        """
+        stamped, ends = self._stamped, self._stamped_ends
+        done = len(ends)
+        if done < count:
+            lines = bytes(memoryview(self.lines)[self.start(done) : self.start(count)]).split(b"\n")
+            for index in range(done, count):
+                stamped += b"%d %d %c %b\n" % (
+                    self.first + index,
+                    self.times[index],
+                    self.kinds[index],
+                    lines[index - done],
+                )
+                ends.append(len(stamped))
+        return stamped, ends
+
+
+@frozen(eq=False)
+class Shelved:
+    """A page that is not in memory."""
+
+    first: int
+    stop: int
+    bring: Callable[[int], Page]
+    """Returns the page with the given first position."""
+
+    def load(self) -> Page:
+        """Return the page."""
+        return self.bring(self.first)
+
+
+AnyPage: TypeAlias = Page | Shelved
 
 
 @frozen
@@ -73,11 +133,76 @@ class Span:
         page = self.page
         return bytes(memoryview(page.lines)[page.start(self.start) : page.start(self.stop)])
 
+    def stamped(self) -> bytes:
+        """Return the lines with their stamps, each ended by a line feed."""
+        lines, ends = self.page.stamped(self.stop)
+        return bytes(
+            memoryview(lines)[ends[self.start - 1] if self.start else 0 : ends[self.stop - 1]]
+        )
+
     def entries(self) -> Iterator[tuple[int, int, bytes]]:
         """Yield position, time and line (without its line feed) of each."""
         lines = self.text().split(b"\n")
         for index in range(self.start, self.stop):
             yield self.page.first + index, self.page.times[index], lines[index - self.start]
+
+
+@frozen(eq=False)
+class Excerpt:
+    """What lies between two positions, without the reader's own events: an iterable of spans.
+
+    It stays valid, and keeps the pages that it shows, whatever happens to the timeline later.
+    Shelved pages are loaded one at a time, as they are reached.
+    """
+
+    start: int
+    stop: int
+    author: int = NOBODY
+    removed: int = 0
+    """How many events in front of *start* the reader has not had, and never will."""
+    removed_time: int = 0
+    """When they were dropped, in milliseconds since 1970."""
+    _pages: Sequence[AnyPage] = ()
+
+    def __iter__(self) -> Iterator[Span]:
+        position = self.start
+        for entry in self._pages:
+            if position >= self.stop:
+                return
+            page = entry.load()
+            index = position - page.first
+            position = min(self.stop, page.stop)
+            last = position - page.first
+            while index < last:
+                try:
+                    own = page.authors.index(self.author, index, last)
+                except ValueError:
+                    own = last
+                if own > index:
+                    yield Span(page, index, own)
+                index = own + 1
+
+    def cut(self, room: int) -> "Excerpt":
+        """Return as much of it, from its start, as has no more than *room* bytes, counting every
+        line with its line feed; but at least one line if there is any."""
+        last = self._pages[-1] if self._pages else None
+        if isinstance(last, Page) and last.first <= self.start:
+            first = last.start(self.start - last.first)
+            if last.start(self.stop - last.first) - first <= room:
+                return self  # nearly always
+        some = False
+        for span in self:
+            page = span.page
+            offset = page.start(span.start)
+            fitting = max(span.start, bisect_right(page.ends, offset + room))
+            if fitting < span.stop:
+                stop = page.first + (fitting if some or fitting > span.start else fitting + 1)
+                return Excerpt(
+                    self.start, stop, self.author, self.removed, self.removed_time, self._pages
+                )
+            room -= page.start(span.stop) - offset
+            some = True
+        return self
 
 
 @define(eq=False)
@@ -86,8 +211,8 @@ class Cursor:
 
     position: int
     """The position of the next event that its owner has not passed."""
-    own: "array[int]" = field(factory=lambda: array("q"))
-    """The positions, ascending, of its owner's own events from there on."""
+    author: int
+    """The number that his own events carry."""
 
 
 class Timeline:
@@ -95,114 +220,162 @@ class Timeline:
 
     Args:
         page_bytes: how full a page gets before the next one begins, in bytes.
+        end: the position that the next event will get.
+        pages: what there is of the events before it, without a gap; the next event goes to the
+            last one.
+        dropped_time: when events were last dropped, in milliseconds since 1970.
+
+    Raises:
+        ValueError: the pages do not end where the timeline does.
     """
 
-    def __init__(self, page_bytes: int = PAGE_BYTES) -> None:
+    def __init__(
+        self,
+        page_bytes: int = PAGE_BYTES,
+        end: int = 0,
+        pages: Sequence[AnyPage] = (),
+        dropped_time: int = 0,
+    ) -> None:
         self._page_bytes = page_bytes
-        self._pages = [Page(0)]
-        self.end = 0
+        self._pages: list[AnyPage] = list(pages) or [Page(end)]
+        self._last = self._pages[-1].load()
+        self._pages[-1] = self._last
+        if self._last.stop != end:
+            raise ValueError(f"the pages end at {self._last.stop}, and the timeline at {end}")
+        self.end = end
         """The position that the next event will get."""
+        self._standing: dict[int, int] = {}  # how many cursors stand at a position
+        self._lowest = end  # no cursor stands before this
+        self.dropped_time = dropped_time
+        """When events were last dropped, in milliseconds since 1970; 0 for never."""
 
     @property
     def start(self) -> int:
         """The position of the oldest event that is still kept."""
         return self._pages[0].first
 
-    def open(self) -> Cursor:
-        """Return a new cursor that stands at the end: it will see what comes from now on."""
-        self._pages[-1].cursors += 1
-        return Cursor(self.end)
+    @property
+    def pages(self) -> Sequence[AnyPage]:
+        """All that is kept, in order. The last one is still being filled."""
+        return self._pages
+
+    def open(self, author: int, position: int | None = None) -> Cursor:
+        """Return a new cursor that stands at *position*, or (None) at the end, from where it
+        will see what comes from now on. Own events are those with *author*."""
+        position = self.end if position is None else position
+        if not self._standing or position < self._lowest:
+            self._lowest = position
+        self._standing[position] = self._standing.get(position, 0) + 1
+        return Cursor(position, author)
 
     def close(self, cursor: Cursor) -> None:
         """Forget *cursor*, which must not be used any more, and what only it had not read."""
-        self._pages[self._index(cursor.position)].cursors -= 1
-        self._forget()
+        self._depart(cursor.position)
 
-    def append(self, line: bytes, time: int, author: Cursor | None = None) -> None:
+    def append(self, line: bytes, kind: int, time: int, author: Cursor | None = None) -> None:
         """Put *line* at the end. The owner of the cursor *author* will not be shown it."""
-        page = self._pages[-1]
+        page = self._last
         page.lines += line
         page.lines += b"\n"
         page.ends.append(len(page.lines))
         page.times.append(time)
+        page.authors.append(NOBODY if author is None else author.author)
+        page.kinds.append(kind)
         position = self.end
         self.end = position + 1
         if len(page.lines) >= self._page_bytes:
-            # At once, and before any cursor can stand at the new end: a cursor is counted
-            # in the page that its position belongs to, and that must not change under it.
-            self._pages.append(Page(self.end))
-        if author is None:
-            return
-        if author.position == position:
+            self._last = Page(self.end)
+            self._pages.append(self._last)
+        if author is not None and author.position == position:
             self.advance(author, self.end)
-        else:
-            author.own.append(position)
 
-    def pending(self, cursor: Cursor, budget: int | None = None) -> tuple[list[Span], int]:
-        """Return what lies ahead of *cursor*, and where it will stand once it has had that.
+    def pending(self, cursor: Cursor, budget: int | None = None) -> Excerpt:
+        """Return what lies ahead of *cursor*. Once its owner has it, he stands at its ``stop``.
 
         Args:
             cursor: whose reader asks; it is not moved.
             budget: most bytes to return, counting one line feed between two lines; None for
                 no bound. At least one line is returned if there is any.
         """
-        if cursor.position == self.end:
-            return [], self.end
-        room = None if budget is None else budget + 1  # for the line feed that ends the last
-        spans: list[Span] = []
-        for page, start, stop in self._runs(cursor):
-            if room is not None:
-                offset = page.start(start)
-                fitting = bisect_right(page.ends, offset + room)
-                if fitting < stop:
-                    if not spans and fitting == start:
-                        fitting = start + 1
-                    if fitting > start:
-                        spans.append(Span(page, start, fitting))
-                    return spans, page.first + fitting
-                room -= page.start(stop) - offset
-            spans.append(Span(page, start, stop))
-        return spans, self.end
+        excerpt = self.excerpt(cursor.position, cursor.author)
+        if budget is None or excerpt.start == self.end:
+            return excerpt
+        return excerpt.cut(budget + 1)  # for the line feed that ends the last
+
+    def excerpt(self, position: int, author: int = NOBODY) -> Excerpt:
+        """Return all from *position* to the end but the events of *author*."""
+        if position >= self._last.first:
+            return Excerpt(position, self.end, author, 0, 0, (self._last,))
+        start = max(position, self.start)
+        pages = self._pages[self._index(start) :]
+        return Excerpt(start, self.end, author, start - position, self.dropped_time, pages)
 
     def advance(self, cursor: Cursor, position: int) -> None:
-        """Move *cursor* forward to *position*, and past its own events that follow there."""
-        own = cursor.own
-        if own:
-            del own[: bisect_left(own, position)]
-            while own and own[0] == position:
-                del own[0]
-                position += 1
-        if cursor.position < self._pages[-1].first:
-            self._pages[self._index(cursor.position)].cursors -= 1
-            self._pages[self._index(position)].cursors += 1
-            self._forget()
-        cursor.position = position
+        """Move *cursor* forward to *position*."""
+        before = cursor.position
+        if position != before:
+            self._standing[position] = self._standing.get(position, 0) + 1
+            cursor.position = position
+            self._depart(before)
 
-    def _runs(self, cursor: Cursor) -> Iterator[tuple[Page, int, int]]:
-        """Yield page, start and stop of each run of lines ahead that are not the owner's."""
-        own = cursor.own
-        start, skipped = cursor.position, 0
-        for number in range(self._index(start), len(self._pages)):
-            page = self._pages[number]
-            stop = page.first + len(page.ends)
-            while start < stop:
-                nearest = own[skipped] if skipped < len(own) else stop
-                if nearest >= stop:
-                    yield page, start - page.first, stop - page.first
-                    start = stop
-                else:
-                    if nearest > start:
-                        yield page, start - page.first, nearest - page.first
-                    start = nearest + 1
-                    skipped += 1
+    def passed(self, cursor: Cursor) -> int:
+        """Return the position up to which every cursor but *cursor* has come."""
+        lowest = self._lowest
+        if cursor.position > lowest or self._standing[lowest] > 1:
+            return lowest
+        return min(
+            (position for position in self._standing if position != lowest), default=self.end
+        )
+
+    def closed(self, keep: int) -> list[Page]:
+        """Return the full pages in memory, the oldest first, but for the newest *keep*."""
+        full = [page for page in self._pages[:-1] if isinstance(page, Page)]
+        return full[: max(0, len(full) - keep)]
+
+    def shelve(self, pages: Sequence[Page], bring: Callable[[int], Page]) -> None:
+        """Let go of *pages*, which *bring* can bring back."""
+        for page in pages:
+            if page.first >= self.start:  # else it has been forgotten meanwhile
+                self._pages[self._index(page.first)] = Shelved(page.first, page.stop, bring)
+
+    def drop(self, before: int, time: int) -> None:
+        """Let go of the pages that end at or before position *before*, read or not.
+
+        Args:
+            before: a position.
+            time: when this is, in milliseconds since 1970; readers who had not come so far
+                are told.
+        """
+        kept = 0
+        while kept < len(self._pages) - 1 and self._pages[kept].stop <= before:
+            kept += 1
+        if kept:
+            del self._pages[:kept]
+            self.dropped_time = time
 
     def _index(self, position: int) -> int:
         """Return which of the pages kept *position* belongs to."""
         return bisect_right(self._pages, position, key=attrgetter("first")) - 1
 
+    def _depart(self, position: int) -> None:
+        """Take note that one cursor less stands at *position*."""
+        standing = self._standing
+        left = standing[position] - 1
+        if left:
+            standing[position] = left
+            return
+        del standing[position]
+        if position == self._lowest:
+            # Cursors only go forward, so all these steps together are no more than the events.
+            while position < self.end and position not in standing:
+                position += 1
+            self._lowest = position
+            self._forget()
+
     def _forget(self) -> None:
-        """Drop the pages at the front in which no cursor stands, but never the last page."""
+        """Drop the pages at the front that every cursor has passed, but never the last page."""
         kept = 0
-        while kept < len(self._pages) - 1 and not self._pages[kept].cursors:
+        while kept < len(self._pages) - 1 and self._pages[kept].stop <= self._lowest:
             kept += 1
-        del self._pages[:kept]
+        if kept:
+            del self._pages[:kept]

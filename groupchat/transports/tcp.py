@@ -22,7 +22,7 @@ import itertools
 import logging
 import socket
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, cast
 
 from groupchat.transports.address import bind, no_such_host, show
@@ -43,7 +43,7 @@ log = logging.getLogger("groupchat")
 MAX_LINE_BYTES: Final = 65_536
 """Bytes that a line may have, with its line end. Every legal request is much shorter."""
 
-UNANSWERED_LINES: Final = 128
+UNANSWERED_LINES: Final = 32
 """Requests that one connection may have under way."""
 
 CONNECTIONS_A_WAKE_UP: Final = 64
@@ -85,10 +85,11 @@ class TCP:
 class _Peer(asyncio.Protocol):
     """The server's side of one connection."""
 
-    budget = None
+    datagram = None
 
     def __init__(self, service: Service, listener: "_Listener") -> None:
         self.sender = "tcp"
+        self.source = "?"
         self.transport: asyncio.Transport
         self._service = service
         self._listener = listener
@@ -98,24 +99,34 @@ class _Peer(asyncio.Protocol):
         self._refused = False  # by us: what else arrives is thrown away
         self._lost = False
         self._unanswered = 0
-        self._replies: deque[Iterator[bytes]] = deque()
+        self._unsent: deque[tuple[Iterator[bytes], Callable[[], None] | None]] = deque()
         self._writable = True
+        self._pause: asyncio.TimerHandle | None = None  # asks too much
+        self._welcome = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
+        self.transport.set_write_buffer_limits(self._service.unsent_bytes)
         address = transport.get_extra_info("peername")  # None if he has gone already
+        self.source = str(address[0]) if address else "?"
         # The number keeps two connections apart that come from one address to two ports.
         self.sender = f"tcp {show(address) if address else '?'} #{next(_numbers)}"
         self._listener.peers.add(self)
+        self._welcome = self._service.come(self)
+        if not self._welcome:
+            self.close()
 
     def connection_lost(self, _: Exception | None) -> None:
         self._lost = True
-        self._replies.clear()
+        self._unsent.clear()
+        if self._pause:
+            self._pause.cancel()
         while (line := self._next_line()) is not None:
             self._unanswered += 1
             self._service.receive(line, self)  # it has been received, so it is carried out
         self._listener.lost(self)
-        self._service.gone(self)
+        if self._welcome:
+            self._service.gone(self)
 
     def data_received(self, data: bytes) -> None:
         if not self._refused:
@@ -135,34 +146,43 @@ class _Peer(asyncio.Protocol):
         self._writable = True
         self._go_on()
 
-    def finish(self) -> None:
+    def close(self) -> None:
         """Take no more requests, and close once all replies are sent."""
         self._refused = self._half_closed = True
         self._arrived.clear()
         self._go_on()
 
-    def reply(self, pieces: Iterable[bytes]) -> None:
+    def reply(self, pieces: Iterable[bytes] | None) -> None:
         self._unanswered -= 1
         if not self._lost:
-            self._replies.append(_framed(pieces))
+            if pieces is not None:
+                self._unsent.append((_framed(pieces), None))
+            self._go_on()
+
+    def push(self, pieces: Iterable[bytes], sent: Callable[[], None]) -> None:
+        if not self._lost:
+            self._unsent.append((_framed(pieces), sent))
             self._go_on()
 
     def _go_on(self) -> None:
         """Do whatever can be done now: write, hand over, read, close."""
         self._write()
         self._hand_over()
-        if self._unanswered or self._replies or not (self._half_closed or self._refused):
+        if self._busy() or not (self._half_closed or self._refused):
             self._pace()
         else:
             self._finish()
 
     def _write(self) -> None:
-        while self._replies and self._writable and not self.transport.is_closing():
-            piece = next(self._replies[0], None)
-            if piece is None:
-                self._replies.popleft()
-            else:
+        while self._unsent and self._writable and not self.transport.is_closing():
+            pieces, sent = self._unsent[0]
+            piece = next(pieces, None)
+            if piece is not None:
                 self.transport.write(piece)
+                continue
+            self._unsent.popleft()
+            if sent is not None:
+                asyncio.get_running_loop().call_soon(sent)
 
     def _hand_over(self) -> None:
         while self._may_ask():
@@ -170,7 +190,13 @@ class _Peer(asyncio.Protocol):
             if line is None:
                 break
             self._unanswered += 1
-            self._service.receive(line, self)
+            pause = self._service.receive(line, self)
+            if pause:
+                self._pause = asyncio.get_running_loop().call_later(pause, self._resume)
+
+    def _resume(self) -> None:
+        self._pause = None
+        self._go_on()
 
     def _pace(self) -> None:
         if self._may_ask() or self._refused:
@@ -188,8 +214,11 @@ class _Peer(asyncio.Protocol):
                 self.transport.write_eof()
             asyncio.get_running_loop().call_later(CLOSING_SECONDS, self.transport.abort)
 
+    def _busy(self) -> bool:
+        return bool(self._unanswered or self._unsent or self._pause)
+
     def _may_ask(self) -> bool:
-        return self._writable and self._unanswered < UNANSWERED_LINES
+        return self._writable and not self._pause and self._unanswered < UNANSWERED_LINES
 
     def _next_line(self) -> bytes | None:
         """Take one line, with its line end, off what arrived; None if none is complete."""
@@ -264,7 +293,7 @@ class _Listener:
             return
         self._all_lost.clear()
         for peer in list(self.peers):
-            peer.finish()
+            peer.close()
         try:
             async with asyncio.timeout(CLOSING_SECONDS):
                 await self._all_lost.wait()

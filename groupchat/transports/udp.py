@@ -19,19 +19,16 @@ import itertools
 import logging
 import socket
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from groupchat.core import ILLEGAL_REQUEST
 from groupchat.transports.address import bind, resolve, show
 from groupchat.transports.interface import Connection, Listener, Service
 
-__all__ = ["DATAGRAMS_A_WAKE_UP", "MAX_DATAGRAM_BYTES", "REPLY_BYTES", "UDP"]
+__all__ = ["DATAGRAMS_A_WAKE_UP", "MAX_DATAGRAM_BYTES", "UDP"]
 
 log = logging.getLogger("groupchat")
-
-REPLY_BYTES: Final = 1_024
-"""Bytes that the plain protocol's clients are ready to read."""
 
 MAX_DATAGRAM_BYTES: Final = 65_507
 """No UDP datagram over IPv4 carries more bytes (65,535 less the headers; RFC 768, RFC 791)."""
@@ -70,17 +67,25 @@ class UDP:
 class _Peer:
     """The sender of one datagram."""
 
-    __slots__ = ("_address", "_endpoint", "sender")
+    __slots__ = ("_address", "_endpoint", "sender", "source")
 
-    budget = REPLY_BYTES
+    datagram = MAX_DATAGRAM_BYTES
 
     def __init__(self, endpoint: "_Endpoint", address: tuple[Any, ...]) -> None:
         self._endpoint = endpoint
         self._address = address
         self.sender = f"udp {show(address)}"
+        self.source: str = address[0]
 
-    def reply(self, pieces: Iterable[bytes]) -> None:
-        self._endpoint.send(b"".join(pieces), self._address)
+    def reply(self, pieces: Iterable[bytes] | None) -> None:
+        if pieces is not None:
+            self._endpoint.send(b"".join(pieces), self._address)
+
+    def push(self, pieces: Iterable[bytes], sent: Callable[[], None]) -> None:
+        """Nothing: there is no connection."""
+
+    def close(self) -> None:
+        """Nothing: there is no connection."""
 
 
 class _Endpoint:

@@ -1,0 +1,1 @@
+"""Sessions: every message exactly once, over a link that loses, repeats, delays and reorders."""

@@ -1,0 +1,6 @@
+"""The server: the one loop between the transports, the journal and the chat."""
+
+from groupchat.server.limits import NO_LIMITS, Limits
+from groupchat.server.loop import Scheduler, Server
+
+__all__ = ["NO_LIMITS", "Limits", "Scheduler", "Server"]

@@ -1,0 +1,113 @@
+"""Who is let in, and how fast: connections, requests, and bytes to whom nobody knows.
+
+Members are counted one by one, so nobody can use up what is another's; whoever is not in
+the group is counted by his address, and all such addresses together, for addresses can be made
+up. Nothing here costs more than a look into a dictionary, since this is where a flood ends.
+
+Over the limit, a connection is read more slowly, and loses nothing. A member by datagrams is told
+so, but no more often than he may ask; and a stranger gets no answer, for that could go to
+somebody else whose address he has put on his request.
+"""
+
+from enum import Enum
+from ipaddress import ip_address
+from typing import Final
+
+from groupchat.core import Peer
+from groupchat.server.limits import Buckets, Limits
+
+__all__ = ["Gate", "Verdict"]
+
+_ALL_STRANGERS: Final = 20  # times what one of them may ask
+
+
+class Verdict(Enum):
+    """What becomes of a request."""
+
+    SERVE = "serve"
+    REFUSE = "refuse"
+    IGNORE = "ignore"
+
+
+class Gate:
+    """Applies *limits*."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._members = Buckets(limits.requests)
+        self._strangers = Buckets(limits.stranger_requests)
+        everybody = limits.stranger_requests
+        self._all_strangers = Buckets(None if everybody is None else everybody * _ALL_STRANGERS)
+        self._stray = Buckets(limits.stray, burst=8.0)
+        self._connections: dict[str, int] = {}
+        self._connected = 0
+        self._here: dict[str, bool] = {}
+
+    def come(self, peer: Peer) -> bool:
+        """Count the connection of *peer*, if there may be one more."""
+        here = self._connections.get(peer.source, 0)
+        limits = self._limits
+        if limits.connections is not None and self._connected >= limits.connections:
+            return False
+        if limits.connections_a_source is not None and here >= limits.connections_a_source:
+            return False
+        self._connected += 1
+        self._connections[peer.source] = here + 1
+        return True
+
+    def gone(self, peer: Peer) -> None:
+        """Count the connection of *peer* no more."""
+        self._connected -= 1
+        left = self._connections.pop(peer.source) - 1
+        if left:
+            self._connections[peer.source] = left
+
+    def judge(self, peer: Peer, member: str | None, now: int) -> tuple[Verdict, float]:
+        """Judge a request of *peer*.
+
+        Args:
+            peer: where it came from.
+            member: who it is, if that is a member.
+            now: the time, in milliseconds.
+
+        Returns:
+            What becomes of it, and for how many seconds his connection should be left alone.
+        """
+        if member is not None:
+            left = self._members.take(member, now)
+            if left >= 0:
+                return Verdict.SERVE, 0.0
+            if peer.datagram is None:
+                return Verdict.SERVE, self._members.wait(left)
+            most = 2.0 * (self._limits.requests or 0)
+            return (Verdict.REFUSE if left > -most else Verdict.IGNORE), 0.0
+        left = self._strangers.take(peer.source, now)
+        if peer.datagram is None:
+            return Verdict.SERVE, self._strangers.wait(left)
+        if left < 0 or self._all_strangers.take("", now) < 0:
+            return Verdict.IGNORE, 0.0
+        return Verdict.SERVE, 0.0
+
+    def may_stray(self, peer: Peer, now: int) -> bool:
+        """Whether a plain reply to *peer* may be longer than its request."""
+        if peer.datagram is None or self._limits.stray is None or self._is_here(peer.source):
+            return True
+        return self._stray.take(peer.source, now, 0) >= 0
+
+    def stray(self, peer: Peer, count: int, now: int) -> None:
+        """Count that *count* more bytes were sent to *peer* than three times what it had sent."""
+        if count > 0 and peer.datagram is not None and not self._is_here(peer.source):
+            self._stray.take(peer.source, now, count)
+
+    def _is_here(self, source: str) -> bool:
+        """Whether *source* is this machine itself, whose addresses nobody else can make up."""
+        here = self._here.get(source)
+        if here is None:
+            try:
+                here = ip_address(source.partition("%")[0]).is_loopback
+            except ValueError:
+                here = False
+            if len(self._here) > 1_000:
+                self._here.clear()
+            self._here[source] = here
+        return here

@@ -1,0 +1,347 @@
+"""The loop: gather, append, apply, reply.
+
+What lives here: the order in which requests are carried out and answered. What must not: a
+rule of the chat (that is the group's), bytes on a wire (the transports'), a wait or a thread.
+
+Theory. Whatever arrives is gathered, and carried out together, a *batch* at a time::
+
+    gather  ->  judge, append what is accepted to the log  ->  apply in its order  ->  reply
+
+While the journal writes one batch, the next gathers. Nobody is answered before what the answer
+tells is in the log, so nothing that was told is ever lost; and if the log cannot be written,
+nothing has happened but that those who asked are told so. Only what is accepted is written:
+refusals, requests for news and junk cost the log nothing. All requests of a batch, of whatever
+kind and by whatever transport, are answered in the order in which they came.
+"""
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Final, Protocol
+
+from attrs import frozen
+
+from groupchat.core import (
+    ILLEGAL_REQUEST,
+    Command,
+    Join,
+    Leave,
+    News,
+    Peer,
+    Reason,
+    Refused,
+    Rename,
+    Roster,
+    Update,
+    decode,
+    encode,
+)
+from groupchat.core.group import Draft
+from groupchat.core.plain import NOT_STORED, REPLY_BYTES, TOO_MANY
+from groupchat.core.records import SERVER, Drop, Record
+from groupchat.core.sessions.server import Heard, Sessions
+from groupchat.journal.interface import Journal
+from groupchat.server.audience import Audience, Handle
+from groupchat.server.gate import Gate, Verdict
+from groupchat.server.limits import Limits
+
+__all__ = ["Scheduler", "Server"]
+
+log = logging.getLogger("groupchat")
+
+LOG_MILLISECONDS: Final = 1_000
+"""Milliseconds between two log lines about refusals: bad input must not fill a disk."""
+
+TICK_SECONDS: Final = 1.0
+"""Seconds between two looks at who has been silent for too long."""
+
+GATHERED_REQUESTS: Final = 10_000
+"""Requests that wait for the journal. More datagrams are lost like any that a network loses."""
+
+
+class Scheduler(Protocol):
+    """What the server needs of the world: the time, and to be called again."""
+
+    def time(self) -> int:
+        """Return the time, in milliseconds since 1970-01-01 00:00 UTC."""
+
+    def draw(self) -> bytes:
+        """Return 16 unguessable bytes."""
+
+    def call_soon(self, call: Callable[[], None]) -> object:
+        """Have *call* called once, soon, but not at once."""
+
+    def call_later(self, seconds: float, call: Callable[[], None]) -> Handle:
+        """Have *call* called once, in so many seconds."""
+
+
+_UNLIMITED: Final = 1 << 40  # bytes
+
+
+@frozen
+class _Step:
+    """One request, or order of our own, judged."""
+
+    peer: Peer | None
+    size: int
+    """How many bytes it had."""
+    what: Command | Heard | Refused | bytes | None
+    """What to answer: a command that will have been carried out, or bytes; None for nothing."""
+    record: Record | None = None
+    """What has to be in the log first."""
+
+
+class Server:
+    """Carries out, on one chat, what its transports receive. A transport's ``Service``.
+
+    Args:
+        journal: keeps the log, and has the chat. Nobody else may use it meanwhile.
+        scheduler: the time and the event loop.
+        limits: what to put up with.
+    """
+
+    def __init__(self, journal: Journal, scheduler: Scheduler, limits: Limits) -> None:
+        self._journal = journal
+        self._chat = journal.chat
+        self._group = journal.chat.group
+        self._group.capacity = limits.members
+        self._scheduler = scheduler
+        self._limits = limits
+        self._sessions = Sessions(self._chat, scheduler.draw(), scheduler.draw)
+        self._audience = Audience(self._sessions, scheduler.call_later)
+        self._gate = Gate(limits)
+        self._quiet = Quiet(scheduler.time)
+        self._gathered: list[tuple[bytes | None, Peer]] = []
+        self._orders: list[tuple[str, Command | Drop]] = []  # of our own, carried out like requests
+        self._scheduled = False
+        self._appending = False
+        self._at_rest: Callable[[], None] | None = None
+        self._now = 0
+        self._strangers: dict[Peer, int] = {}  # connections that have not joined, and since when
+        self._heard = dict.fromkeys(map(str, self._group.members), scheduler.time())
+        for sender in self._heard:
+            if "#" in sender:  # a connection, and it ended when the server did
+                self._orders.append((sender, Leave()))
+        self._wake()
+        scheduler.call_later(TICK_SECONDS, self._tick)
+
+    @property
+    def unsent_bytes(self) -> int:
+        """How many bytes may wait for a slow peer."""
+        return _UNLIMITED if self._limits.unsent is None else self._limits.unsent
+
+    def come(self, peer: Peer) -> bool:
+        """Take note of a connection, and return whether it may stay."""
+        if not self._gate.come(peer):
+            self._quiet.say(f"no more connections for {peer.sender}", logging.WARNING)
+            return False
+        self._strangers[peer] = self._scheduler.time()
+        return True
+
+    def receive(self, request: bytes, peer: Peer) -> float:
+        """Take one request. Its reply goes to *peer*, later."""
+        sender = self._sender(request, peer)
+        now = self._scheduler.time()
+        member = sender if sender in self._group else None
+        verdict, pause = self._gate.judge(peer, member, now)
+        if verdict is Verdict.SERVE and (
+            peer.datagram is None or len(self._gathered) < GATHERED_REQUESTS
+        ):
+            if member is not None:
+                self._heard.pop(member, None)
+                self._heard[member] = now  # the last to be heard stands last
+            self._gathered.append((request, peer))
+            self._wake()
+        elif verdict is Verdict.REFUSE and not request.startswith(b"@"):
+            peer.reply([TOO_MANY])
+        return pause
+
+    def gone(self, peer: Peer) -> None:
+        """Take note that a connection has ended: if it is a member, it leaves."""
+        self._gate.gone(peer)
+        self._strangers.pop(peer, None)
+        self._audience.gone(peer)
+        self._gathered.append((None, peer))
+        self._wake()
+
+    def stop(self, stopped: Callable[[], None]) -> None:
+        """Carry out what has arrived, write down what is worth keeping, and call *stopped*."""
+        self._at_rest = stopped
+        self._wake()
+
+    def _sender(self, request: bytes, peer: Peer) -> str:
+        return self._sessions.sender(request) if request.startswith(b"@") else peer.sender
+
+    def _wake(self) -> None:
+        if not self._scheduled and not self._appending:
+            self._scheduled = True
+            self._scheduler.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._scheduled = False
+        gathered, self._gathered = self._gathered, []
+        orders, self._orders = self._orders, []
+        self._now = max(self._now, self._scheduler.time())  # in the log, time never goes back
+        draft = Draft(self._group)
+        steps = [step for order in orders if (step := self._order(*order, draft))]
+        for request, peer in gathered:
+            if request is None:
+                step = self._order(peer.sender, Leave(), draft)
+                steps += [step] if step else []
+            elif request.startswith(b"@"):
+                steps.append(self._judge_session(request, peer, draft))
+            else:
+                steps.append(self._judge_plain(request, peer, draft))
+        records = [step.record for step in steps if step.record]
+        if records:
+            self._appending = True
+            self._journal.append(records, lambda error: self._appended(steps, error))
+        else:
+            self._finish(steps, stored=True)
+
+    def _order(self, sender: str, command: Command | Drop, draft: Draft) -> _Step | None:
+        if not isinstance(command, Drop) and isinstance(draft.accept(command, sender), Refused):
+            return None
+        standing = self._group.standing(sender) if sender in self._group else 0
+        return _Step(None, 0, None, Record(self._now, sender, standing, (command,)))
+
+    def _judge_session(self, request: bytes, peer: Peer, draft: Draft) -> _Step:
+        datagram = peer.datagram is not None
+        what = self._sessions.hear(request, peer.sender, datagram, draft, self._now)
+        record = what.record if isinstance(what, Heard) else None
+        return _Step(peer, len(request), what, record)
+
+    def _judge_plain(self, request: bytes, peer: Peer, draft: Draft) -> _Step:
+        command = decode(request)
+        sender = peer.sender
+        if not isinstance(command, Refused):
+            command = draft.accept(command, sender)
+        if isinstance(command, Refused | Update):
+            return _Step(peer, len(request), command)
+        standing = self._group.standing(sender) if sender in self._group else 0
+        record = Record(self._now, sender, standing, (command,), self._budget(peer))
+        return _Step(peer, len(request), command, record)
+
+    def _budget(self, peer: Peer) -> int | None:
+        """Return most bytes of a plain reply to *peer*; below 0 if there must be none."""
+        if peer.datagram is None:
+            return self._limits.reply
+        return REPLY_BYTES if self._gate.may_stray(peer, self._now) else -1
+
+    def _appended(self, steps: list[_Step], error: OSError | None) -> None:
+        self._appending = False
+        if error is not None:
+            self._quiet.say(f"nothing was stored: {error}", logging.ERROR)
+        self._finish(steps, stored=error is None)
+        if self._gathered or self._orders or self._at_rest:
+            self._wake()
+
+    def _finish(self, steps: list[_Step], *, stored: bool) -> None:
+        """Apply and answer *steps*, in their order."""
+        end = self._group.timeline.end
+        for step in steps:
+            try:
+                self._carry_out(step, stored)
+            except Exception:
+                # Transports can be anybody's. The mistakes of one must not cost the members
+                # who use another their replies.
+                log.exception("could not answer %s", step.peer and step.peer.sender)
+        if self._group.timeline.end != end:
+            self._audience.tell()
+        if self._at_rest and not self._gathered and not self._orders:
+            stopped, self._at_rest = self._at_rest, None
+            self._appending = True  # nothing else any more
+            self._journal.rest(lambda _: stopped())
+
+    def _carry_out(self, step: _Step, stored: bool) -> None:
+        peer, what, record = step.peer, step.what, step.record
+        reply = self._apply(record) if record and stored else None
+        if peer is None:
+            return
+        if isinstance(what, Heard):
+            if record:
+                what = self._sessions.stored(what, stored)
+            self._strangers.pop(peer, None)
+            self._audience.answer(what, peer)
+        elif isinstance(what, Refused):
+            self._refuse(what.reason, step)
+        elif isinstance(what, bytes) or what is None:
+            peer.reply(None if what is None else [what])
+        elif record and not stored:
+            peer.reply([NOT_STORED])
+        elif reply is None and peer.sender not in self._group:
+            self._refuse(Reason.NOT_A_MEMBER, step)  # his join was not stored
+        else:
+            self._strangers.pop(peer, None)
+            reply = reply or self._group.reply(what, peer.sender, self._budget(peer))
+            self._send(peer, encode(reply), step.size)
+
+    def _apply(self, record: Record) -> Roster | News | None:
+        group, sender = self._group, record.sender
+        before = group.name(sender)
+        reply = self._chat.apply(record)
+        for command in record.commands:
+            if isinstance(command, Join):
+                self._heard[sender] = record.time
+                log.info("%s joined (%s); members: %d", group.name(sender), sender, len(group))
+            elif isinstance(command, Rename):
+                log.info("%s is now called %s", before, command.name)
+            elif isinstance(command, Leave):
+                self._heard.pop(sender, None)
+                log.info("%s left; members: %d", before, len(group))
+        return reply
+
+    def _send(self, peer: Peer, pieces: Iterable[bytes], size: int) -> None:
+        if peer.datagram is not None:
+            whole = b"".join(pieces)
+            self._gate.stray(peer, len(whole) - 3 * size, self._now)
+            pieces = [whole] if whole else []
+        peer.reply(pieces)
+
+    def _refuse(self, reason: Reason, step: _Step) -> None:
+        peer = step.peer
+        assert peer is not None
+        self._quiet.say(f"refused {peer.sender}: {reason.value}")
+        if self._gate.may_stray(peer, self._now):
+            self._send(peer, [ILLEGAL_REQUEST], step.size)
+        else:
+            peer.reply(None)
+
+    def _tick(self) -> None:
+        """Send away who has been silent for too long, and let go of what is too old."""
+        now = self._scheduler.time()
+        if self._limits.idle is not None:
+            for sender, heard in self._heard.items():
+                if now - heard < self._limits.idle * 1_000:
+                    break
+                self._orders.append((sender, Leave()))
+        if self._limits.silence is not None:
+            for peer, since in list(self._strangers.items()):
+                if now - since < self._limits.silence * 1_000:
+                    break
+                del self._strangers[peer]
+                peer.close()
+        drop = self._journal.outdated(now)
+        if drop is not None:
+            self._orders.append((SERVER, drop))
+        if self._orders:
+            self._wake()
+        self._scheduler.call_later(TICK_SECONDS, self._tick)
+
+
+class Quiet:
+    """Writes to the log, but no more than one line a second."""
+
+    def __init__(self, time: Callable[[], int]) -> None:
+        self._time = time
+        self._said = 0
+        self._unsaid = 0
+
+    def say(self, line: str, level: int = logging.INFO) -> None:
+        """Write *line*, or count it."""
+        now = self._time()
+        if 0 <= now - self._said < LOG_MILLISECONDS:  # clocks are set back, too
+            self._unsaid += 1
+            return
+        more = f"; {self._unsaid:,} more before" if self._unsaid else ""
+        log.log(level, "%s%s", line, more)
+        self._said, self._unsaid = now, 0
