@@ -2,18 +2,18 @@
 
 What lives here: syntax. What must not: what a message does, which is for the two halves.
 
-A request is one line of UTF-8 that begins with ``@``; a reply is a first line that begins with
-``@``, and then, where there is something to tell, more lines. <RS> is the record separator
-(U+001E)::
+A message begins with ``@`` and its checksum, eight hexadecimal digits: the CRC-32 (RFC 1952) of
+all after the space that follows. A request is one line of UTF-8; a reply is a line, and then,
+where there is something to tell, more lines. <RS> is the record separator (U+001E)::
 
-    @open 1 main [COOKIE]                                    a session, please
-    @TOKEN NUMBER MARK [OPTION]...[<RS>REQUEST]...           the NUMBERth request of mine
+    @CHECKSUM open 1 main [COOKIE]                           a session, please
+    @CHECKSUM TOKEN NUMBER MARK [OPTION]...[<RS>REQUEST]...  the NUMBERth request of mine
 
-    @prove COOKIE                                            say so again, with this
-    @session TOKEN                                           here it is
-    @refused WHY                                             there is none
-    @unknown NUMBER                                          no such session
-    @NUMBER RESULTS MARK MARK END [OPTION]...                the reply to request NUMBER
+    @CHECKSUM prove COOKIE                                   say so again, with this
+    @CHECKSUM session TOKEN                                  here it is
+    @CHECKSUM refused WHY                                    there is none
+    @CHECKSUM unknown NUMBER                                 no such session
+    @CHECKSUM NUMBER RESULTS MARK MARK END [OPTION]...       the reply to request NUMBER
     LINE...
 
 A *mark* is how far somebody has come: the position of the next event he has not had, and, if he
@@ -26,6 +26,7 @@ whose second mark is less says that more waits. Every line is POSITION TIME KIND
 import re
 from collections.abc import Iterable
 from typing import Final, TypeAlias
+from zlib import crc32
 
 from attrs import field, frozen
 
@@ -36,6 +37,7 @@ __all__ = [
     "DONE",
     "MAX_NUMBER",
     "NONE",
+    "SEAL_BYTES",
     "VERSION",
     "Answer",
     "Ask",
@@ -66,6 +68,9 @@ DONE: Final = "done"
 
 NONE: Final = "-"
 """Stands for no results at all."""
+
+SEAL_BYTES: Final = len("@01234567 ")
+"""Bytes in front of every message: what kind it is, and its checksum."""
 
 _RS: Final = SEPARATOR.encode()
 _NUMBER: Final = re.compile(rb"0|[1-9][0-9]{0,14}")
@@ -119,7 +124,7 @@ class Open:
 
     def encode(self) -> bytes:
         """Return the request's bytes."""
-        return f"@open {self.version} {self.group} {self.cookie}".rstrip().encode()
+        return _sealed(f"open {self.version} {self.group} {self.cookie}".rstrip().encode())
 
 
 @frozen
@@ -142,10 +147,12 @@ class Ask:
     """Whether it is wanted how far everybody else has come."""
     cookie: str = ""
     """What the server asked to hear again, if it did."""
+    tries: int = 1
+    """How often it has been sent, this time included."""
 
     def encode(self) -> bytes:
         """Return the request's bytes."""
-        words = [f"@{self.token} {self.number} {self.mark}"]
+        words = [f"{self.token} {self.number} {self.mark}"]
         if self.wait:
             words.append(f"wait={self.wait}")
         if self.follow:
@@ -156,7 +163,9 @@ class Ask:
             words.append("seen")
         if self.cookie:
             words.append(f"cookie={self.cookie}")
-        return _RS.join([" ".join(words).encode(), *self.commands])
+        if self.tries > 1:
+            words.append(f"try={self.tries}")
+        return _sealed(_RS.join([" ".join(words).encode(), *self.commands]))
 
 
 Request: TypeAlias = Open | Ask
@@ -170,7 +179,7 @@ class Prove:
 
     def encode(self) -> bytes:
         """Return the reply's bytes."""
-        return f"@prove {self.cookie}".encode()
+        return _sealed(f"prove {self.cookie}".encode())
 
 
 @frozen
@@ -181,7 +190,7 @@ class Opened:
 
     def encode(self) -> bytes:
         """Return the reply's bytes."""
-        return f"@session {self.token}".encode()
+        return _sealed(f"session {self.token}".encode())
 
 
 @frozen
@@ -192,7 +201,7 @@ class Refusal:
 
     def encode(self) -> bytes:
         """Return the reply's bytes."""
-        return f"@refused {self.why}".encode()
+        return _sealed(f"refused {self.why}".encode())
 
 
 @frozen
@@ -203,7 +212,7 @@ class Unknown:
 
     def encode(self) -> bytes:
         """Return the reply's bytes."""
-        return f"@unknown {self.number}".encode()
+        return _sealed(f"unknown {self.number}".encode())
 
 
 @frozen
@@ -222,25 +231,30 @@ class Answer:
     who: Who | None = None
     seen: int | None = None
     """Everybody else has come to this position."""
+    tries: int = 1
+    """Which of several tries of the request this answers."""
     names: tuple[str, ...] = ()
     body: bytes = field(default=b"", repr=False)
     """Lines, each with its stamp and ended by a line feed; the first and the last may be parts."""
 
     def head(self) -> bytes:
-        """Return the first line and those with names, each ended by a line feed."""
+        """Return the first line, without its checksum, and those with names, each ended by a line
+        feed."""
         words = [
-            f"@{self.number} {','.join(self.results) or NONE} {self.begin} {self.stop} {self.end}"
+            f"{self.number} {','.join(self.results) or NONE} {self.begin} {self.stop} {self.end}"
         ]
         if self.who is not None:
             words.append(f"who={self.who.count}:{self.who.before}")
         if self.seen is not None:
             words.append(f"seen={self.seen}")
+        if self.tries > 1:
+            words.append(f"try={self.tries}")
         return "\n".join([" ".join(words), *self.names, ""]).encode()
 
     def encode(self) -> bytes:
         """Return the reply's bytes, the last line feed left out."""
         whole = self.head() + self.body
-        return whole[:-1] if whole.endswith(b"\n") else whole
+        return _sealed(whole[:-1] if whole.endswith(b"\n") else whole)
 
 
 Reply: TypeAlias = Prove | Opened | Refusal | Unknown | Answer
@@ -250,9 +264,10 @@ def decode_request(request: bytes) -> Request | None:
     """Return what *request* asks for; None if it is not a request of this protocol."""
     if request.endswith(b"\n"):
         request = request[: -2 if request.endswith(b"\r\n") else -1]
-    if not request.startswith(b"@"):
+    message = _unsealed(request)
+    if message is None:
         return None
-    first, *commands = request[1:].split(_RS)
+    first, *commands = message.split(_RS)
     words = first.split(b" ")
     try:
         if words[0] == b"open":
@@ -264,10 +279,11 @@ def decode_request(request: bytes) -> Request | None:
 
 def decode_reply(reply: bytes) -> Reply | None:
     """Return what *reply* says; None if it is not a reply of this protocol."""
-    first, _, body = reply.partition(b"\n")
-    if not first.startswith(b"@"):
+    message = _unsealed(reply)
+    if message is None:
         return None
-    word, *words = first[1:].split(b" ")
+    first, _, body = message.partition(b"\n")
+    word, *words = first.split(b" ")
     try:
         if word == b"prove":
             return Prove(_matching(_COOKIE, *words))
@@ -282,6 +298,16 @@ def decode_reply(reply: bytes) -> Reply | None:
         return None
 
 
+def _sealed(message: bytes) -> bytes:
+    return b"@%08x %b" % (crc32(message), message)
+
+
+def _unsealed(whole: bytes) -> bytes | None:
+    """Return the message in *whole*; None if it is none, or not as it was sent."""
+    message = whole[SEAL_BYTES:]
+    return message if _sealed(message) == whole else None
+
+
 def _open(version: bytes, group: bytes, cookie: bytes = b"") -> Open:
     return Open(
         _matching(_WORD, group), _matching(_COOKIE, cookie) if cookie else "", _number(version)
@@ -291,7 +317,7 @@ def _open(version: bytes, group: bytes, cookie: bytes = b"") -> Open:
 def _ask(
     commands: tuple[bytes, ...], token: bytes, number: bytes, mark: bytes, *options: bytes
 ) -> Ask:
-    wait, follow, who, seen, cookie = 0, False, None, False, ""
+    wait, follow, who, seen, cookie, tries = 0, False, None, False, "", 1
     for option in options:
         name, _, value = option.partition(b"=")
         if name == b"wait":
@@ -304,6 +330,8 @@ def _ask(
             seen = True
         elif name == b"cookie":
             cookie = _matching(_COOKIE, value)
+        elif name == b"try":
+            tries = _positive(value)
         else:
             raise ValueError(option)
     return Ask(
@@ -316,6 +344,7 @@ def _ask(
         who,
         seen,
         cookie,
+        tries,
     )
 
 
@@ -328,7 +357,7 @@ def _answer(
     end: bytes,
     *options: bytes,
 ) -> Answer:
-    who, seen = None, None
+    who, seen, tries = None, None, 1
     names: Iterable[bytes] = ()
     for option in options:
         name, _, value = option.partition(b"=")
@@ -343,6 +372,8 @@ def _answer(
                 body = lines[who.count] if len(lines) > who.count else b""
         elif name == b"seen":
             seen = _number(value)
+        elif name == b"try":
+            tries = _positive(value)
         else:
             raise ValueError(option)
     words = _matching(_RESULTS, results)
@@ -357,6 +388,7 @@ def _answer(
         _number(end),
         who,
         seen,
+        tries,
         tuple(name.decode() for name in names),
         body,
     )

@@ -37,6 +37,7 @@ from groupchat.core.replies import Reason, Refused
 from groupchat.core.sessions.messages import (
     DATAGRAM_BYTES,
     DONE,
+    SEAL_BYTES,
     VERSION,
     Answer,
     Ask,
@@ -80,8 +81,9 @@ INCOMPLETE: Final = "incomplete"
 NOT_STORED_RESULT: Final = "not-stored"
 """The result of a command that could not be written down. Nobody will see it."""
 
+_TOKEN: Final = slice(SEAL_BYTES, SEAL_BYTES + 32)  # where it stands in a request
 _GROUPS: Final = ("main",)
-_HEAD_ROOM: Final = 48  # a first line can be so much longer than was thought before its marks
+_HEAD_ROOM: Final = 48 + SEAL_BYTES  # so much longer can a first line get by its marks
 
 
 def code(reason: Reason) -> str:
@@ -132,7 +134,7 @@ class Sessions:
     def sender(self, request: bytes) -> str:
         """Return whose *request* this seems to be; nobody's if its token is none that was heard
         of since the start."""
-        return self._senders.get(request[1:33], "")
+        return self._senders.get(request[_TOKEN], "")
 
     def hear(
         self, request: bytes, address: str, datagram: bool, draft: Draft, now: int
@@ -184,21 +186,25 @@ class Sessions:
         ask, group = heard.ask, self._chat.group
         member = group.members.get(heard.sender)
         if member is None:
-            return Answer(ask.number, heard.results, ask.mark, ask.mark, ask.mark.position)
+            return Answer(
+                ask.number, heard.results, ask.mark, ask.mark, ask.mark.position, tries=ask.tries
+            )
         room = self._room(limit) - _HEAD_ROOM
         end = group.timeline.end
         seen = group.timeline.passed(member.cursor) if ask.seen else None
-        answer = Answer(ask.number, heard.results, ask.mark, ask.mark, end, None, seen)
+        answer = Answer(ask.number, heard.results, ask.mark, ask.mark, end, None, seen, ask.tries)
         room -= len(answer.head())
         who: Who | None = None
         names: tuple[str, ...] = ()
         if ask.who is not None:
             others, before = group.roster(ask.who or end, room)
-            names = tuple(other.name for other in others)
+            names = tuple(other.name for other in others if other is not member)
             who = Who(before, len(names))
             room -= sum(len(name.encode()) + 1 for name in names)
         begin, stop, body = self._news(member, ask.mark, room, whole=limit is None)
-        return Answer(ask.number, heard.results, begin, stop, end, who, seen, names, body)
+        return Answer(
+            ask.number, heard.results, begin, stop, end, who, seen, ask.tries, names, body
+        )
 
     def push(self, sender: str, position: int) -> Answer | None:
         """Return the news of a session from *position* on, unasked; None if there is none."""
