@@ -1,0 +1,264 @@
+"""What is fuzzed: each target reads bytes from outside, and checks what becomes of them.
+
+They fail by any exception that is not announced. ``make fuzz`` runs them (see ``fuzz.py``).
+
+==========  ================================================================================
+target      what it reads
+==========  ================================================================================
+plain       requests of the plain protocol, and the group's answers to whole conversations
+session     requests and replies of sessions, by the server's half and the client's
+tcp         what arrives on a TCP connection, cut anywhere
+journal     batches, pages and snapshots, and a whole journal made of them
+==========  ================================================================================
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Final, Self, cast
+from zlib import crc32
+
+from groupchat.core import Group, Refused, decode, encode
+from groupchat.core.chat import Chat
+from groupchat.core.group import Draft
+from groupchat.core.plain import request
+from groupchat.core.records import Record
+from groupchat.core.sessions.client import SessionClient
+from groupchat.core.sessions.messages import decode_reply, decode_request
+from groupchat.core.sessions.server import Heard, Sessions
+from groupchat.journal.durable import DurableJournal
+from groupchat.journal.rows import page_of, records_of, snapshot_of
+from groupchat.journal.storage import Damaged, Row, Write
+from groupchat.transports.interface import Service
+from groupchat.transports.tcp import _Listener as TcpListener
+from groupchat.transports.tcp import _Peer as TcpPeer
+
+__all__ = ["TARGETS"]
+
+
+def plain(data: bytes) -> None:
+    """A conversation: the first byte of each line says who asks, the rest is his request."""
+    group = Group(capacity=4)
+    for line in data.split(b"\n"):
+        command = decode(line[1:])
+        if isinstance(command, Refused):
+            assert b"".join(encode(command)) == b"Illegal request"
+            continue
+        assert decode(request(command).encode()) == command
+        reply = group.apply(command, line[0] & 3, budget=line[0])
+        for piece in encode(reply):
+            piece.decode()
+
+
+class SessionTarget:
+    """Requests and replies: as they are, with their checksum put right, and in a conversation."""
+
+    def __init__(self) -> None:
+        self._token = b"00" * 16
+        self._client = SessionClient(datagram=True)
+        self._begin()
+
+    def __call__(self, data: bytes) -> None:
+        if len(self._chat.group.timeline.pages) > 2 or self._count > 200:
+            self._begin()
+        self._count += 1
+        for message in (data, _sealed(data), _sealed(self._token + b" " + data)):
+            found = decode_request(message)
+            assert found is None or decode_request(found.encode()) is not None
+            decode_reply(message)
+            self._client.receive(message, self._count)
+            self._client.send(self._count)
+            self._hear(message)
+        if self._client.next_time() is None:
+            self._client = SessionClient(datagram=True)
+
+    def _begin(self) -> None:
+        self._chat = Chat()
+        self._count = 0
+        self._sessions = Sessions(self._chat, bytes(16), lambda: bytes(16))
+        self._client = SessionClient(datagram=True)
+        self._hear(_sealed(b"open 1 main"))
+        self._hear(_sealed(self._token + b" 1 0\x1e1 Alice"))
+
+    def _hear(self, message: bytes) -> None:
+        draft = Draft(self._chat.group)
+        heard = self._sessions.hear(message, "fuzz", False, draft, self._count)
+        if isinstance(heard, Heard):
+            if heard.record:
+                assert Record.decode(heard.record.encode()) == heard.record
+                self._chat.apply(heard.record)
+                heard = self._sessions.stored(heard, True)
+            reply = self._sessions.answer(heard, 65_507).encode()
+            assert len(reply) <= 1_200
+            assert decode_reply(reply) is not None
+
+
+def tcp(data: bytes) -> None:
+    """Bytes in pieces: the first byte of the input says how long the pieces are."""
+    asyncio._set_running_loop(cast(asyncio.AbstractEventLoop, _Loop()))
+    service = _Echo()
+    peer = TcpPeer(cast(Service, service), cast(TcpListener, _Nothing()))
+    peer.connection_made(_Wire())
+    size = 1 + (data[0] if data else 0)
+    rest = data[1:]
+    for start in range(0, len(rest), size):
+        peer.data_received(rest[start : start + size])
+    if size & 1:
+        peer.eof_received()
+    peer.connection_lost(None)
+    lines = rest.split(b"\n")
+    whole = len(lines) - 1 + bool(lines[-1] and size & 1)
+    assert service.received == whole
+
+
+class _Loop:
+    """In place of an event loop: calls nothing."""
+
+    def call_soon(self, *_: object) -> None:
+        """Nothing."""
+
+    def call_later(self, *_: object) -> Self:
+        """Nothing."""
+        return self
+
+    def cancel(self) -> None:
+        """Nothing."""
+
+
+class _Echo:
+    """A service that answers at once."""
+
+    unsent_bytes = 65_536
+
+    def __init__(self) -> None:
+        self.received = 0
+
+    def come(self, peer: object) -> bool:
+        """Let everybody in."""
+        del peer
+        return True
+
+    def receive(self, request: bytes, peer: TcpPeer) -> float:
+        """Answer with what was asked."""
+        self.received += 1
+        peer.reply([request] if request else [])
+        return 0.0
+
+    def gone(self, peer: object) -> None:
+        """Nothing."""
+
+
+class _Nothing:
+    """In place of a listener."""
+
+    def __init__(self) -> None:
+        self.peers: set[object] = set()
+
+    def lost(self, peer: object) -> None:
+        """Nothing."""
+
+
+class _Wire(asyncio.Transport):
+    """In place of a connection: takes everything."""
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Nothing."""
+
+    def get_extra_info(self, name: str, default: object = None) -> object:
+        """Know nothing."""
+        del name
+        return default
+
+    def write(self, data: object) -> None:
+        """Nothing."""
+
+    def write_eof(self) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+    def abort(self) -> None:
+        """Nothing."""
+
+    def is_closing(self) -> bool:
+        """Never."""
+        return False
+
+    def pause_reading(self) -> None:
+        """Nothing."""
+
+    def resume_reading(self) -> None:
+        """Nothing."""
+
+
+def journal(data: bytes) -> None:
+    """Rows of all kinds with the input as their body, their checksums right."""
+    number = data[0] if data else 0
+    body = data[1:]
+    row = Row(number, body, crc32(body, crc32(b"%d" % number)))
+    batch = Row(1, body, crc32(body))
+    for read in (lambda: page_of(row), lambda: snapshot_of(row), lambda: records_of(batch)):
+        with contextlib.suppress(Damaged):
+            read()
+    for storage in (
+        _Stored(batches=[batch]),
+        _Stored(snapshot=Row(0, body, crc32(body, crc32(b"0"))), page=body),
+        _Stored(batches=[Row(1, body, number)]),
+    ):
+        with contextlib.suppress(Damaged):
+            DurableJournal(storage).chat.snapshot()
+
+
+class _Stored:
+    """A storage with given rows."""
+
+    def __init__(
+        self,
+        batches: list[Row] | None = None,
+        snapshot: Row | None = None,
+        page: bytes = b"",
+    ) -> None:
+        self._batches = batches or []
+        self._snapshot = snapshot
+        self._page = page
+
+    def write(self, what: Write, done: Callable[[OSError | None], None]) -> None:
+        """Take everything."""
+        del what
+        done(None)
+
+    def batches(self, after: int) -> Iterator[Row]:
+        """Yield the batches."""
+        return (row for row in self._batches if row.number > after)
+
+    def page(self, first: int) -> Row | None:
+        """Return the page, with its checksum right."""
+        return Row(first, self._page, crc32(self._page, crc32(b"%d" % first)))
+
+    def pages(self) -> Iterator[Row]:
+        """Yield none."""
+        return iter(())
+
+    def snapshot(self) -> Row | None:
+        """Return the snapshot."""
+        return self._snapshot
+
+    def size(self) -> int:
+        """Return a number."""
+        return 0
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+def _sealed(message: bytes) -> bytes:
+    return b"@%08x %b" % (crc32(message), message)
+
+
+TARGETS: Final[dict[str, Callable[[], Callable[[bytes], None]]]] = {
+    "plain": lambda: plain,
+    "session": SessionTarget,
+    "tcp": lambda: tcp,
+    "journal": lambda: journal,
+}
