@@ -17,7 +17,7 @@ PORTS = range(20_000, 60_000)
 
 
 class ServerProcess:
-    """A ``groupchat serve`` with UDP alone."""
+    """A ``groupchat serve`` with UDP alone, without limits, and with its group in memory."""
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self._proc = Path("/proc") / str(process.pid)
@@ -57,7 +57,8 @@ class ServerProcess:
 @contextlib.contextmanager
 def running() -> Iterator[ServerProcess]:
     """Start a server for as long as the block runs."""
-    arguments = [sys.executable, "-m", "groupchat", "serve", "--transport", "udp", "0"]
+    options = ["--no-limits", "--transport", "udp"]
+    arguments = [sys.executable, "-m", "groupchat", "serve", *options, "0"]
     with subprocess.Popen(
         arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:

@@ -204,7 +204,7 @@ BY_OTHERS = [
 @pytest.fixture(scope="module")
 def enduring() -> Iterator[RunningServer]:
     """One server that all rows of this module are sent to."""
-    with serving() as running:
+    with serving("--no-limits", "0") as running:
         yield running
 
 

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from groupchat.core import ILLEGAL_REQUEST
-from groupchat.transports.udp import REPLY_BYTES
+from groupchat.core.plain import REPLY_BYTES
 from tests.processes import DEADLINE, Member, RunningServer, serving
 
 CONVERSATIONS: Final = 600
@@ -29,7 +29,7 @@ STORM_REQUESTS: Final = 250
 @pytest.fixture(scope="module")
 def hall() -> Iterator[RunningServer]:
     """The one server of this module; whoever comes leaves at the end of his conversation."""
-    with serving() as running:
+    with serving("--no-limits", "0") as running:
         yield running
 
 

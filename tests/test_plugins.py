@@ -4,12 +4,15 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 import pytest
 
 from groupchat import transports
-from tests.processes import Program, RunningServer
+from groupchat.core.sessions.messages import Answer, Ask, Mark, Open, Opened, decode_reply
+from tests.processes import DEADLINE, Program, RunningServer, serving
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "groupchat-netstring"
 
@@ -49,21 +52,91 @@ def test_a_transport_from_another_package_chats_with_the_built_in_ones(
             assert bob.ask(b"5") == b"Alice: Hi Bob\nAlice has left the group"
 
 
-def test_bytes_that_are_no_netstring_end_that_connection_alone(
-    installed: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class Netstrings:
+    """A raw connection that speaks netstrings."""
+
+    def __init__(self, port: int) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), DEADLINE)
+        self.stream = self.socket.makefile("rb")
+
+    def send(self, *requests: bytes) -> None:
+        self.socket.sendall(b"".join(b"%d:%b," % (len(each), each) for each in requests))
+
+    def receive(self) -> bytes:
+        digits = b""
+        while (character := self.stream.read(1)) != b":":
+            assert character.isdigit()
+            digits += character
+        payload = self.stream.read(int(digits) + 1)
+        assert payload.endswith(b",")
+        return payload[:-1]
+
+    def ask(self, request: bytes) -> bytes:
+        self.send(request)
+        return self.receive()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stream.close()
+        self.socket.close()
+
+
+@pytest.fixture
+def netstring(installed: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningServer]:
+    """A server that listens by netstrings alone, and lets in two connections from one address."""
     monkeypatch.setenv("PYTHONPATH", installed + os.pathsep + os.environ.get("PYTHONPATH", ""))
-    with Program("serve", "--transport", "netstring", "0") as program:
-        port = int(program.out.until(r"^Listening on netstring 127\.0\.0\.1:(\d+)$")[1])
-        with socket.create_connection(("127.0.0.1", port), 30) as bad:
-            bad.sendall(b"GET / HTTP/1.1\r\n")
-            assert bad.recv(100) == b""
-        with socket.create_connection(("127.0.0.1", port), 30) as good:
-            good.sendall(b"7:1 Alice,1:6,")
-            answer = b""
-            while not answer.endswith(b"request,"):
-                answer += good.recv(100)
-            assert answer == b"0:,15:Illegal request,"
+    options = ["--max-connections-a-source", "2", "--transport", "netstring"]
+    with serving(*options, "0") as server:
+        yield server
+
+
+def test_bytes_that_are_no_netstring_end_that_connection_alone(netstring: RunningServer) -> None:
+    with Netstrings(netstring.port) as bad, Netstrings(netstring.port) as good:
+        bad.socket.sendall(b"GET / HTTP/1.1\r\n")
+        assert bad.stream.read() == b""
+        assert good.ask(b"1 Alice") == b""
+        assert good.ask(b"6") == b"Illegal request"
+
+
+def test_replies_come_in_order_also_after_the_last_request(netstring: RunningServer) -> None:
+    with Netstrings(netstring.port) as alice:
+        alice.send(b"1 Alice", b"junk", *[b"2 hi"] * 50, b"6")
+        alice.socket.shutdown(socket.SHUT_WR)
+        replies = [alice.receive() for _ in range(53)]
+        assert replies == [b"", b"Illegal request", *[b""] * 50, b"Illegal request"]
+        assert alice.stream.read() == b""
+
+
+def test_who_is_not_let_in_is_closed(netstring: RunningServer) -> None:
+    with Netstrings(netstring.port) as one, Netstrings(netstring.port) as two:
+        assert one.ask(b"1 One") == b""
+        assert two.ask(b"1 Two") == b"One"
+        with Netstrings(netstring.port) as three:
+            assert three.stream.read() == b""
+        assert one.ask(b"5") == b"Two has joined"
+
+
+def test_a_session_waits_is_overtaken_and_follows_by_netstrings(netstring: RunningServer) -> None:
+    def told(data: bytes) -> tuple[int, list[bytes]]:
+        answer = decode_reply(data)
+        assert isinstance(answer, Answer)
+        return answer.number, [line.split(b" ", 3)[3] for line in answer.body.splitlines()]
+
+    with Netstrings(netstring.port) as alice, Netstrings(netstring.port) as bob:
+        opened = decode_reply(alice.ask(Open("main").encode()))
+        assert isinstance(opened, Opened)
+        token = opened.token
+        assert told(alice.ask(Ask(token, 1, Mark(0), (b"1 Alice",)).encode())) == (1, [])
+        alice.send(Ask(token, 2, Mark(1), wait=60).encode())
+        assert bob.ask(b"1 Bob") == b"Alice"
+        assert told(alice.receive()) == (2, [b"Bob has joined"])
+        alice.send(Ask(token, 3, Mark(2), wait=60).encode())
+        assert told(alice.ask(Ask(token, 4, Mark(2), follow=True).encode())) == (4, [])
+        for text in (b"one", b"two"):
+            assert bob.ask(b"2 " + text) == b""
+            assert told(alice.receive()) == (0, [b"Bob: " + text])
 
 
 def test_the_built_in_transports_are_found_by_entry_point() -> None:

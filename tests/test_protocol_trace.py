@@ -52,7 +52,9 @@ class Server:
 
 def exchanges() -> list[tuple[str, bytes, bytes | None]]:
     """Return who sent what, and the reply if the page shows one."""
-    (trace,) = re.findall(r"^```text trace\n(.*?)^```", PAGE.read_text("utf-8"), re.M | re.S)
+    (trace,) = re.findall(
+        r"^```text trace\n(.*?)^```", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL
+    )
     found: list[tuple[str, bytes, bytes | None]] = []
     for line in trace.splitlines():
         who, text = line[:1], line[3:].replace("\u241e", "\x1e").encode()

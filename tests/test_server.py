@@ -1,132 +1,323 @@
 """The loop, with peers that only record: what is carried out when, and what is logged."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import pytest
 
-from groupchat.core import Group
-from groupchat.server import REFUSAL_LOG_INTERVAL, Server
+from groupchat.core import Join, Send
+from groupchat.core.plain import NOT_STORED, REPLY_BYTES
+from groupchat.core.records import SERVER, Drop, Record
+from groupchat.core.sessions.messages import Answer, Ask, Mark, Open, Opened, decode_reply
+from groupchat.server import Limits
+from groupchat.server.loop import GATHERED_REQUESTS
+from groupchat.server.quiet import LOG_MILLISECONDS
+from tests.world import Recorder, SlowJournal, World
 
-
-class Recorder:
-    """A peer that keeps its replies."""
-
-    def __init__(self, sender: str, budget: int | None = None) -> None:
-        self.sender = sender
-        self.budget = budget
-        self.replies: list[bytes] = []
-
-    def reply(self, pieces: Iterable[bytes]) -> None:
-        self.replies.append(b"".join(pieces))
+REFUSED = b"Illegal request"
 
 
 class Broken(Recorder):
     """The peer of a transport that has a bug."""
 
-    def reply(self, pieces: Iterable[bytes]) -> None:
+    def reply(self, pieces: Iterable[bytes] | None) -> None:
         raise RuntimeError("a bug of the transport", pieces)
 
 
-class Loop:
-    """A clock that is set by hand, and turns that are taken by hand."""
-
-    def __init__(self) -> None:
-        self.now = 1_000_000
-        self.due: list[Callable[[], None]] = []
-        self.server = Server(Group(), lambda: self.now, self.due.append)
-
-    def turn(self) -> None:
-        due = self.due[:]
-        self.due.clear()
-        for call in due:
-            call()
-
-    def ask(self, peer: Recorder, *requests: bytes) -> None:
-        for request in requests:
-            self.server.receive(request, peer)
-        self.turn()
-
-
 @pytest.fixture
-def loop(caplog: pytest.LogCaptureFixture) -> Loop:
+def world(caplog: pytest.LogCaptureFixture) -> World:
     caplog.set_level(logging.INFO)
-    return Loop()
+    return World()
 
 
-def test_requests_are_gathered_and_carried_out_in_one_turn(loop: Loop) -> None:
+def test_requests_are_gathered_and_carried_out_in_one_turn(world: World) -> None:
     alice, bob = Recorder("a"), Recorder("b")
-    loop.server.receive(b"1 Alice", alice)
-    loop.server.receive(b"1 Bob", bob)
-    loop.server.receive(b"2 Hi", bob)
-    loop.server.receive(b"5", alice)
+    world.server.receive(b"1 Alice", alice)
+    world.server.receive(b"1 Bob", bob)
+    world.server.receive(b"2 Hi", bob)
+    world.server.receive(b"5", alice)
     assert not alice.replies
-    assert len(loop.due) == 1
-    loop.turn()
+    assert len(world.due) == 1
+    world.turn()
     assert alice.replies == [b"", b"Bob has joined\nBob: Hi"]
     assert bob.replies == [b"Alice", b""]
-    assert not loop.due
+    assert not world.due
 
 
-def test_the_peer_says_how_long_its_replies_may_be(loop: Loop) -> None:
-    alice, bob = Recorder("a", budget=10), Recorder("b")
-    loop.ask(alice, b"1 Alice")
-    loop.ask(bob, b"1 Bob", b"2 one", b"2 two")
-    loop.ask(alice, b"5", b"5", b"5", b"5")
-    assert alice.replies == [b"", b"Bob has joined", b"Bob: one", b"Bob: two", b""]
+def test_a_reply_by_datagram_is_as_long_as_the_first_clients_read(world: World) -> None:
+    alice, bob = Recorder("a", datagram=65_507), Recorder("b")
+    world.ask(alice, b"1 Alice")
+    world.ask(bob, b"1 Bob", *[b"2 " + b"x" * 300] * 4)
+    world.ask(alice, b"5", b"5", b"5")
+    assert [len(reply or b"") for reply in alice.replies] == [0, 14 + 3 * 306, 305, 0]
+    assert REPLY_BYTES == 1_024
 
 
-def test_whoever_is_gone_leaves_after_what_he_asked_and_gets_no_more_replies(loop: Loop) -> None:
+def test_a_reply_on_a_connection_is_as_long_as_the_limits_say() -> None:
+    world = World(limits=Limits(reply=50))
     alice, bob = Recorder("a"), Recorder("b")
-    loop.ask(alice, b"1 Alice")
-    loop.ask(bob, b"1 Bob")
-    loop.server.receive(b"2 last words", bob)
-    loop.server.gone(bob)
-    loop.turn()
-    loop.ask(alice, b"5")
+    world.ask(alice, b"1 Alice")
+    world.ask(bob, b"1 Bob", *[b"2 " + b"x" * 15] * 4)
+    world.ask(alice, b"5", b"5", b"2 hi", b"5")
+    assert [len(reply or b"") for reply in alice.replies[1:]] == [14 + 21, 20 + 21, 20, 0]
+
+
+def test_whoever_is_gone_leaves_after_what_he_asked_and_gets_no_more_replies(world: World) -> None:
+    alice, bob = Recorder("a"), Recorder("b")
+    world.ask(alice, b"1 Alice")
+    assert world.server.come(bob)
+    world.ask(bob, b"1 Bob")
+    world.server.receive(b"2 last words", bob)
+    world.server.gone(bob)
+    world.turn()
+    world.ask(alice, b"5")
     assert bob.replies == [b"Alice", b""]
     assert alice.replies[-1] == b"Bob has joined\nBob: last words\nBob has left the group"
 
 
 def test_who_is_gone_without_being_a_member_is_no_news(
-    loop: Loop, caplog: pytest.LogCaptureFixture
+    world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     stranger = Recorder("s")
-    loop.server.gone(stranger)
-    loop.turn()
+    assert world.server.come(stranger)
+    world.server.gone(stranger)
+    world.turn()
     assert not stranger.replies
     assert not caplog.messages
 
 
-def test_what_is_asked_while_a_turn_runs_waits_for_the_next(loop: Loop) -> None:
+def test_what_is_asked_while_a_turn_runs_waits_for_the_next(world: World) -> None:
     class Eager(Recorder):
-        def reply(self, pieces: Iterable[bytes]) -> None:
+        def reply(self, pieces: Iterable[bytes] | None) -> None:
             super().reply(pieces)
             if len(self.replies) == 1:
-                loop.server.receive(b"5", self)
+                world.server.receive(b"5", self)
 
     alice = Eager("a")
-    loop.ask(alice, b"1 Alice")
+    world.ask(alice, b"1 Alice")
     assert alice.replies == [b""]
-    loop.turn()
+    world.turn()
     assert alice.replies == [b"", b""]
 
 
 def test_a_broken_transport_costs_nobody_else_his_reply(
-    loop: Loop, caplog: pytest.LogCaptureFixture
+    world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     bad, good = Broken("bad"), Recorder("good")
-    loop.server.receive(b"1 Alice", bad)
-    loop.server.receive(b"1 Bob", good)
-    loop.turn()
+    world.server.receive(b"1 Alice", bad)
+    world.server.receive(b"1 Bob", good)
+    world.turn()
     assert good.replies == [b"Alice"]
-    assert "could not reply to bad" in caplog.messages
+    assert "could not answer bad" in caplog.messages
+
+
+# --- The journal ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def journal() -> SlowJournal:
+    return SlowJournal()
+
+
+def test_nobody_is_answered_before_it_is_written_down(journal: SlowJournal) -> None:
+    world, alice, bob = World(journal), Recorder("a"), Recorder("b")
+    world.ask(alice, b"1 Alice")
+    assert not alice.replies
+    world.server.receive(b"1 Bob", bob)
+    world.server.receive(b"2 Hi", bob)
+    world.server.receive(b"5", alice)
+    world.turn()
+    assert len(journal.batches) == 1  # one at a time
+    journal.written()
+    assert alice.replies == [b""]
+    world.turn()
+    assert (alice.replies, bob.replies) == ([b""], [])
+    journal.written()
+    assert alice.replies == [b"", b"Bob has joined\nBob: Hi"]
+    assert bob.replies == [b"Alice", b""]
+    assert [[record.commands for record in batch] for batch in journal.batches] == [
+        [(Join("Alice"),)],
+        [(Join("Bob"),), (Send("Hi"),)],
+    ]
+
+
+def test_replies_come_in_the_order_of_the_requests_whatever_they_cost(
+    journal: SlowJournal,
+) -> None:
+    """One client may have many under way."""
+    world, alice = World(journal), Recorder("a")
+    world.ask(alice, b"5", b"1 Alice", b"5", b"junk", b"2 hi", b"1 Al", b"5", b"4", b"5")
+    journal.written()
+    refused, none = REFUSED, b""
+    assert alice.replies == [refused, none, none, refused, none, refused, none, none, refused]
+
+
+def test_only_what_is_accepted_is_written_down(journal: SlowJournal) -> None:
+    world, alice = World(journal), Recorder("a")
+    world.ask(alice, b"5", b"2 hi", b"junk", b"@junk", b"4", b"1 a:b", b"1 ")
+    assert alice.replies == [REFUSED] * 7
+    assert not journal.batches
+    world.ask(alice, b"1 Alice")
+    journal.written()
+    world.ask(alice, b"5")
+    assert len(journal.batches) == 1
+    assert alice.replies[-1] == b""
+
+
+def test_what_cannot_be_written_down_has_not_happened_and_is_said_so(
+    journal: SlowJournal, caplog: pytest.LogCaptureFixture
+) -> None:
+    world, alice, bob = World(journal), Recorder("a"), Recorder("b")
+    world.ask(alice, b"1 Alice")
+    journal.written()
+    world.server.receive(b"2 lost", alice)
+    world.server.receive(b"1 Bob", bob)
+    world.server.receive(b"5", bob)
+    world.server.receive(b"5", alice)
+    world.server.receive(b"junk", alice)
+    world.turn()
+    journal.written(OSError("the disk is full"))
+    assert alice.replies == [b"", NOT_STORED, b"", REFUSED]
+    assert bob.replies == [NOT_STORED, REFUSED]
+    assert "nothing was stored: the disk is full" in caplog.messages
+    world.server.receive(b"1 Bob", bob)
+    world.server.receive(b"2 kept", alice)
+    world.turn()
+    journal.written()
+    assert bob.replies[-1] == b"Alice"
+    assert world.ask(bob, b"5") == b"Alice: kept"
+
+
+def test_in_the_log_time_never_goes_back(journal: SlowJournal) -> None:
+    """Clocks are set back; also while no server runs."""
+    world, alice = World(journal), Recorder("a")
+    for now in (1_000_000, 5_000, 1_000_001):
+        world.now = now
+        world.ask(alice, b"1 Alice" if not journal.batches else b"2 hi")
+        journal.written()
+    assert [batch[0].time for batch in journal.batches] == [1_000_000, 1_000_000, 1_000_001]
+    again = World(SlowJournal(journal.chat), now=5_000)
+    again.ask(alice, b"2 hi")
+    assert isinstance(again.journal, SlowJournal)
+    assert again.journal.batches[0][0].time == 1_000_001
+
+
+def test_a_record_says_how_far_its_sender_had_come_and_how_far_its_reply_takes_him(
+    journal: SlowJournal,
+) -> None:
+    world = World(journal, Limits(reply=123, stray=None))
+    stream, datagram = Recorder("a"), Recorder("b", datagram=65_507)
+    for request in (b"1 Alice", b"2 hi"):
+        for peer in (stream, datagram):
+            world.ask(peer, request.replace(b"Alice", peer.sender.encode()))
+            journal.written()
+    records = [record for batch in journal.batches for record in batch]
+    assert records == [
+        Record(1_000_000, "a", 0, (Join("a"),), 123),
+        Record(1_000_000, "b", 0, (Join("b"),), REPLY_BYTES),
+        Record(1_000_000, "a", 1, (Send("hi"),), 123),
+        Record(1_000_000, "b", 2, (Send("hi"),), REPLY_BYTES),
+    ]
+
+
+def test_who_was_connected_when_the_last_server_ended_has_left(journal: SlowJournal) -> None:
+    world = World(journal)
+    for sender in ("tcp 192.0.2.1:5 #3", "udp 192.0.2.1:5"):
+        world.ask(Recorder(sender), f"1 {sender[:3]}".encode())
+        journal.written()
+    again = World(SlowJournal(journal.chat))
+    assert isinstance(again.journal, SlowJournal)
+    again.journal.written()
+    udp = Recorder("udp 192.0.2.1:5")
+    assert again.ask(udp, b"5") == b"tcp has left the group"
+
+
+def test_what_is_too_old_is_let_go_of_as_the_log_says(journal: SlowJournal) -> None:
+    world = World(journal)
+    journal.old = [Drop(5)]
+    world.wait(3)
+    assert journal.batches == [[Record(1_001_000, SERVER, 0, (Drop(5),))]]
+    journal.written()
+
+
+def test_before_it_stops_all_that_has_arrived_is_carried_out(journal: SlowJournal) -> None:
+    world, alice, bob = World(journal), Recorder("a"), Recorder("b")
+    stopped: list[bool] = []
+    world.ask(alice, b"1 Alice")
+    world.server.receive(b"1 Bob", bob)
+    world.server.stop(lambda: stopped.append(True))
+    journal.written()
+    world.turn()
+    assert journal.rests == 0
+    journal.written()
+    assert (alice.replies, bob.replies) == ([b""], [b"Alice"])
+    world.turn()
+    assert journal.rests == 1
+    assert not stopped
+    world.server.receive(b"2 too late", alice)
+    world.wait(5)
+    journal.written()
+    assert stopped == [True]
+    assert len(journal.batches) == 2
+
+
+def test_it_stops_at_once_when_nothing_is_under_way(journal: SlowJournal) -> None:
+    world = World(journal)
+    stopped: list[bool] = []
+    world.server.stop(lambda: stopped.append(True))
+    world.turn()
+    journal.written(OSError("the disk is full"))
+    assert stopped == [True]
+
+
+def test_while_the_journal_is_slow_so_many_datagrams_wait_and_no_more(
+    journal: SlowJournal,
+) -> None:
+    world = World(journal)
+    alice, stream = Recorder("a", datagram=65_507), Recorder("t")
+    world.ask(alice, b"1 Alice")
+    for _ in range(GATHERED_REQUESTS + 5):
+        world.server.receive(b"5", alice)
+    world.server.receive(b"5", stream)  # a connection loses nothing
+    journal.written()
+    world.turn()
+    assert len(alice.replies) == 1 + GATHERED_REQUESTS
+    assert stream.replies == [REFUSED]
+
+
+def test_plain_requests_and_sessions_are_one_batch(journal: SlowJournal) -> None:
+    world, alice, bob = World(journal), Recorder("a"), Recorder("tcp b #1")
+    opened = decode_reply(world.ask(bob, Open("main").encode()) or b"")
+    assert isinstance(opened, Opened)
+    world.server.receive(b"1 Alice", alice)
+    world.server.receive(Ask(opened.token, 1, Mark(0), (b"1 Bob", b"2 Hi")).encode(), bob)
+    world.server.receive(b"5", alice)
+    world.turn()
+    assert [len(batch) for batch in journal.batches] == [2]
+    journal.written()
+    assert alice.replies == [b"", b"Bob has joined\nBob: Hi"]
+    answer = decode_reply(bob.replies[-1] or b"")
+    assert answer == Answer(1, ("done", "done"), Mark(3), Mark(3), 3)
+
+
+def test_a_session_is_told_what_was_not_stored(journal: SlowJournal) -> None:
+    world, bob = World(journal), Recorder("tcp b #1")
+    opened = decode_reply(world.ask(bob, Open("main").encode()) or b"")
+    assert isinstance(opened, Opened)
+    world.ask(bob, Ask(opened.token, 1, Mark(0), (b"1 Bob", b"2 Hi", b"x")).encode())
+    journal.written(OSError("the disk is full"))
+    answer = decode_reply(bob.replies[-1] or b"")
+    assert isinstance(answer, Answer)
+    assert answer.results == ("not-stored", "not-stored", "not-a-request")
+
+
+# --- The log for people -----------------------------------------------------------------------
 
 
 def test_joins_renames_and_leaves_are_logged_and_texts_are_not(
-    loop: Loop, caplog: pytest.LogCaptureFixture
+    world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    loop.ask(Recorder("udp 127.0.0.1:5"), b"1 Alice", b"2 secret", b"3 Al", b"5", b"4")
+    world.ask(Recorder("udp 127.0.0.1:5"), b"1 Alice", b"2 secret", b"3 Al", b"5", b"4")
     assert caplog.messages == [
         "Alice joined (udp 127.0.0.1:5); members: 1",
         "Alice is now called Al",
@@ -135,19 +326,22 @@ def test_joins_renames_and_leaves_are_logged_and_texts_are_not(
 
 
 def test_refusals_are_logged_with_their_reason_once_a_second_and_counted(
-    loop: Loop, caplog: pytest.LogCaptureFixture
+    world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     peer = Recorder("s")
-    loop.ask(peer, b"6", b"2 secret")
-    loop.now += REFUSAL_LOG_INTERVAL - 1
-    loop.ask(peer, b"\xff")
-    loop.now += 1
-    loop.ask(peer, b"5")
-    loop.now += REFUSAL_LOG_INTERVAL
-    loop.ask(peer, b"1 a:b")
+    world.ask(peer, b"6", b"2 secret")
+    world.now += LOG_MILLISECONDS - 1
+    world.ask(peer, b"\xff")
+    world.now += 1
+    world.ask(peer, b"5")
+    world.now += LOG_MILLISECONDS
+    world.ask(peer, b"1 a:b")
     assert caplog.messages == [
         "refused s: not a request",
         "refused s: not a member; 2 more before",
         "refused s: not a legal name",
     ]
     assert peer.replies == [b"Illegal request"] * 5
+    world.now -= 1_000 * LOG_MILLISECONDS
+    world.ask(peer, b"5")
+    assert caplog.messages[3:] == ["refused s: not a member"]  # clocks are set back, too

@@ -11,12 +11,19 @@ his connection. With this package installed::
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from groupchat.transports import Connection, Listener, Service
 
 MAX_BYTES = 65_536
 """A request longer than this ends the connection."""
+
+UNANSWERED_REQUESTS = 32
+"""Requests that one connection may have under way: one that waits for news must not be in the way
+of the next."""
+
+CLOSING_SECONDS = 1.0
+"""How long a client is waited for to take his last replies."""
 
 _numbers = itertools.count(1)
 
@@ -38,27 +45,52 @@ class Netstring:
 class _Peer:
     """One client of the server: where requests come from, and where replies go."""
 
-    budget = None  # a reply may have any length
+    datagram = None  # it is a connection: nothing gets lost, and a reply may have any length
 
     def __init__(self, writer: asyncio.StreamWriter) -> None:
         host, port, *_ = writer.get_extra_info("peername")
         self.sender = f"netstring {host}:{port} #{next(_numbers)}"
-        self.answered = asyncio.Event()
+        self.source = host
+        self.room = asyncio.Semaphore(UNANSWERED_REQUESTS)
         self._writer = writer
+        self._unsent: asyncio.Queue[tuple[Iterable[bytes], Callable[[], None]] | None]
+        self._unsent = asyncio.Queue()
 
-    def reply(self, pieces: Iterable[bytes]) -> None:
-        self._writer.write(_framed(b"".join(pieces)))
-        self.answered.set()
+    def reply(self, pieces: Iterable[bytes] | None) -> None:
+        if pieces is None:
+            self.room.release()  # answered with nothing
+        else:
+            self._unsent.put_nowait((pieces, self.room.release))
+
+    def push(self, pieces: Iterable[bytes], sent: Callable[[], None]) -> None:
+        self._unsent.put_nowait((pieces, sent))
+
+    def close(self) -> None:
+        self._unsent.put_nowait(None)
+
+    async def send(self) -> None:
+        """Send all there is to send, as fast as the client takes it, until :meth:`close`."""
+        while (message := await self._unsent.get()) is not None:
+            pieces, sent = message
+            self._writer.write(_framed(b"".join(pieces)))
+            await self._writer.drain()
+            sent()
+
+    async def finish(self) -> None:
+        """Return once every request is answered."""
+        for _ in range(UNANSWERED_REQUESTS):
+            await self.room.acquire()
 
 
 class _Listener:
-    """Accepts connections, and hands their requests to the service, one at a time."""
+    """Accepts connections, and hands their requests to the service."""
 
     def __init__(self, service: Service) -> None:
         self.port = 0
         self.addresses: list[str] = []
         self._service = service
         self._tasks: set[asyncio.Task[None]] = set()
+        self._peers: set[_Peer] = set()
 
     async def start(self, host: str, port: int) -> None:
         self._server = await asyncio.start_server(self._accept, host, port)
@@ -68,6 +100,10 @@ class _Listener:
 
     async def close(self) -> None:
         self._server.close()
+        for peer in self._peers:
+            peer.close()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=CLOSING_SECONDS)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -78,19 +114,36 @@ class _Listener:
         task.add_done_callback(self._tasks.discard)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.transport.set_write_buffer_limits(self._service.unsent_bytes)
         peer = _Peer(writer)
+        if not self._service.come(peer):
+            writer.close()
+            return
+        self._peers.add(peer)
+        sending = asyncio.create_task(peer.send())
+        taking = asyncio.create_task(self._take(reader, peer))
+        try:
+            await asyncio.wait([sending, taking], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (sending, taking):
+                task.cancel()
+            await asyncio.gather(sending, taking, return_exceptions=True)
+            self._peers.discard(peer)
+            self._service.gone(peer)
+            writer.close()
+
+    async def _take(self, reader: asyncio.StreamReader, peer: _Peer) -> None:
+        """Hand over what arrives, until nothing more does."""
         try:
             while True:
                 request = await _read(reader)
-                peer.answered.clear()
-                self._service.receive(request, peer)
-                await peer.answered.wait()
-                await writer.drain()  # who does not read his replies gets no more requests in
-        except (OSError, EOFError, ValueError):
+                await peer.room.acquire()  # who does not read his replies gets no more in
+                await asyncio.sleep(self._service.receive(request, peer))
+        except EOFError:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(peer.finish(), CLOSING_SECONDS)
+        except (OSError, ValueError):
             pass  # the client has gone, or does not speak netstrings
-        finally:
-            self._service.gone(peer)
-            writer.close()
 
 
 class _Connection:

@@ -1,6 +1,7 @@
 """The kinds of values that the commands' parameters take."""
 
 import re
+from pathlib import Path
 from typing import Final
 
 import click
@@ -14,6 +15,7 @@ __all__ = [
     "MAX_PORT",
     "PORT",
     "Endpoint",
+    "default_journal",
     "endpoint",
     "load_transport",
     "retention",
@@ -38,6 +40,11 @@ class Endpoint:
     name: str
     transport: transports.Transport
     port: int | None
+
+
+def default_journal(port: int) -> Path:
+    """Return the file in which a server keeps the group if it is told no other."""
+    return Path(click.get_app_dir("groupchat")) / f"{port}.journal"
 
 
 def retention(value: str) -> Retention:

@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 import errno
-import logging
 import secrets
+import shlex
 import shutil
 import signal
 import socket
@@ -18,27 +18,32 @@ import attrs
 import click
 
 from groupchat import __version__
+from groupchat.cli.log import log_to_stderr
 from groupchat.cli.parameters import (
     DEFAULT_PORT,
     MAX_PORT,
     PORT,
     Endpoint,
+    default_journal,
     endpoint,
     retention,
 )
+from groupchat.cli.progress import Progress
 from groupchat.journal import (
     Damaged,
-    DurableJournal,
     Journal,
     MemoryJournal,
-    SQLiteStorage,
     Unusable,
+    open_journal,
 )
 from groupchat.journal.retention import FOR_EVER, Retention
 from groupchat.server import NO_LIMITS, Limits, Server
 from groupchat.transports import Listener
 
 __all__ = ["serve"]
+
+LOG_SECONDS: Final = 1.0
+"""Seconds that a slow reader of the log is given at the end."""
 
 _MEMORY: Final = ":memory:"
 _FREE_PORT_TRIES: Final = 20
@@ -119,20 +124,21 @@ def serve(
     """
     if len({(point.name, point.port) for point in endpoints}) < len(endpoints):
         raise click.BadParameter("the same transport is there twice.", param_hint="--transport")
-    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO)
+    drain_log = log_to_stderr()
     path = _journal_path(journal, port)
     allowed = NO_LIMITS if no_limits else Limits(**limits)
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-        runner.run(_serve(host, endpoints, port, path, retain or FOR_EVER, allowed))
+        scheduler = _Scheduler(runner.get_loop())
+        with contextlib.closing(_open(path, retain or FOR_EVER, scheduler)) as kept:
+            runner.run(_serve(host, endpoints, port, path, Server(kept, scheduler, allowed)))
+    drain_log(LOG_SECONDS)
 
 
 def _journal_path(journal: str | None, port: int) -> Path | None:
     """Return the file of the journal, or None for none."""
     if journal == _MEMORY or (journal is None and not port):
         return None
-    if journal is not None:
-        return Path(journal)
-    return Path(click.get_app_dir("groupchat")) / f"{port}.journal"
+    return default_journal(port) if journal is None else Path(journal)
 
 
 async def _serve(
@@ -140,12 +146,9 @@ async def _serve(
     endpoints: Sequence[Endpoint],
     port: int,
     path: Path | None,
-    retain: Retention,
-    limits: Limits,
+    server: Server,
 ) -> None:
-    scheduler = _Scheduler()
-    with _signals() as stop, contextlib.closing(_open(path, retain, scheduler)) as journal:
-        server = Server(journal, scheduler, limits)
+    with _signals() as stop:
         listeners = await _listen(server, host, endpoints, port)
         try:
             click.echo(_banner(host, endpoints, listeners, path))
@@ -162,44 +165,32 @@ async def _serve(
 def _open(path: Path | None, retain: Retention, scheduler: "_Scheduler") -> Journal:
     if path is None:
         return MemoryJournal(retain)
+    name = click.format_filename(path)
     try:
-        storage = SQLiteStorage(path, scheduler.call_from_thread)
-        try:
-            return DurableJournal(storage, retain, _progress(path))
-        except BaseException:
-            storage.close()
-            raise
+        size = path.stat().st_size if path.exists() else 0
+        with Progress(f"Reading {name}", size) as progress:
+            return open_journal(path, scheduler.call_from_thread, retain, progress.add)
     except Unusable as error:
         raise click.ClickException(f"{error}.") from error
     except Damaged as error:
         raise click.ClickException(
-            f"{path} is damaged: {error}. See what can be saved: {_program()} journal check {path}"
+            f"{name} is damaged: {error}. "
+            f"See what can be saved: {_program()} journal check {shlex.quote(name)}"
         ) from error
     except OSError as error:
         raise click.ClickException(
-            f"cannot keep a journal in {path}: {error.strerror or error}. "
+            f"cannot keep a journal in {name}: {error.strerror or error}. "
             "Choose another file: --journal PATH"
         ) from error
-
-
-def _progress(path: Path) -> Callable[[int], None]:
-    """Return what shows, on a terminal, how far the journal has been read."""
-    began = time.monotonic()
-
-    def show(read: int) -> None:
-        if sys.stderr is not None and sys.stderr.isatty() and time.monotonic() - began > 1:
-            click.echo(f"\rReading {path}: {read / 1e6:,.0f} MB ...", nl=False, err=True)
-
-    return show
 
 
 class _Scheduler:
     """The real world, for the server."""
 
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self.call_soon = self._loop.call_soon
-        self.call_later = self._loop.call_later
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self.call_soon = loop.call_soon
+        self.call_later = loop.call_later
 
     def time(self) -> int:
         return time.time_ns() // 1_000_000

@@ -1,5 +1,7 @@
 """The client's side: asking a server, and the programs people look at."""
 
-from groupchat.client.plain import NoAnswer, PlainClient
+from groupchat.client.failures import NoAnswer
+from groupchat.client.plain import PlainClient
+from groupchat.client.session import Session, Silent
 
-__all__ = ["NoAnswer", "PlainClient"]
+__all__ = ["NoAnswer", "PlainClient", "Session", "Silent"]

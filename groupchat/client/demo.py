@@ -178,7 +178,7 @@ def _process(*arguments: str) -> "Iterator[subprocess.Popen[bytes]]":
 def _client(server_port: int) -> Iterator[_Client]:
     with (
         contextlib.closing(_Tap(server_port)) as tap,
-        _process("connect", "127.0.0.1", str(tap.port)) as process,
+        _process("connect", "--plain", "127.0.0.1", str(tap.port)) as process,
     ):
         yield _Client(process, tap)
 

@@ -13,10 +13,19 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+from groupchat.client.failures import NoAnswer, reason
 from groupchat.core import ILLEGAL_REQUEST
+from groupchat.core.plain import NOT_STORED, TOO_MANY
 from groupchat.transports import Connection
 
-__all__ = ["LATE_SECONDS", "REFUSED_SECONDS", "WAITS_SECONDS", "NoAnswer", "PlainClient"]
+__all__ = [
+    "BUSY_SECONDS",
+    "LATE_SECONDS",
+    "REFUSED_SECONDS",
+    "TRY_AGAIN",
+    "WAITS_SECONDS",
+    "PlainClient",
+]
 
 WAITS_SECONDS: Final = (0.5, 1.0, 2.0, 4.0)
 """How long each try waits for its reply."""
@@ -27,9 +36,11 @@ LATE_SECONDS: Final = 1.0
 REFUSED_SECONDS: Final = 0.25
 """How long a try waits instead when the network says that nobody is there."""
 
+BUSY_SECONDS: Final = (0.25, 0.5, 1.0, 2.0)
+"""How long to wait before each further try when the server says that there are too many."""
 
-class NoAnswer(Exception):
-    """The server did not answer, however often it was asked. The message says what is known."""
+TRY_AGAIN: Final = (NOT_STORED, TOO_MANY)
+"""The replies to a request that was legal, and was not carried out."""
 
 
 class PlainClient:
@@ -37,7 +48,8 @@ class PlainClient:
 
     Args:
         connection: how to reach it.
-        show: called with each reply that is not empty, in the order of arrival.
+        show: called with each reply that is not empty, in the order of arrival; of a long one,
+            with some of its lines at a time. It must not raise an OSError.
         tell: called with a line for people when there is something to wait for.
     """
 
@@ -54,7 +66,7 @@ class PlainClient:
         self._unanswered = 0  # requests sent less replies received
 
     async def ask(self, request: bytes) -> bytes:
-        """Send *request*, wait for its reply, show and return it.
+        """Send *request*, wait for its reply, show and return it; of a long one, its end.
 
         Raises:
             NoAnswer: there is none.
@@ -66,7 +78,7 @@ class PlainClient:
         reply = await self._answer(request)
         if reply:
             self._show(reply)
-        if request == b"4" and reply != ILLEGAL_REQUEST:
+        if request == b"4" and reply != ILLEGAL_REQUEST and reply not in TRY_AGAIN:
             self._may_be_member = False
             await self._show_late_replies(LATE_SECONDS)
         return reply
@@ -85,6 +97,14 @@ class PlainClient:
             await self._show_late_replies(LATE_SECONDS)
 
     async def _answer(self, request: bytes) -> bytes:
+        for pause in BUSY_SECONDS:
+            reply = await self._reply(request)
+            if reply != TOO_MANY:
+                return reply
+            await asyncio.sleep(pause)
+        return await self._reply(request)
+
+    async def _reply(self, request: bytes) -> bytes:
         # A connection that loses nothing is asked once; it knows itself when to give up.
         waits = WAITS_SECONDS if self._connection.lossy else (None,)
         failure = "no answer"
@@ -99,7 +119,7 @@ class PlainClient:
                 if number < len(waits):
                     self._tell("no answer yet, asking again")
             except OSError as error:
-                failure = error.strerror or str(error)
+                failure = reason(error)
                 await asyncio.sleep(REFUSED_SECONDS)
         raise NoAnswer(failure)
 
@@ -111,10 +131,14 @@ class PlainClient:
                     late = await self._receive()
             except OSError:  # nothing there, be it because time is up
                 return
-            if late and late != ILLEGAL_REQUEST:  # which was an answer to the try, not news
+            if late and late != ILLEGAL_REQUEST and late not in TRY_AGAIN:  # which are no news
                 self._show(late)
 
     async def _receive(self) -> bytes:
+        """Return the next reply; of a long one, show all but its end, and return that."""
         reply = await self._connection.receive()
+        while getattr(self._connection, "more", False):
+            self._show(reply)
+            reply = await self._connection.receive()
         self._unanswered = max(0, self._unanswered - 1)  # a network may double a datagram
         return reply

@@ -23,7 +23,7 @@ to transports.
 """
 
 from groupchat.core.commands import Command, Join, Leave, Rename, Send, Update
-from groupchat.core.events import Event, Joined, Left, Renamed, Said
+from groupchat.core.events import Event, Joined, Left, Removed, Renamed, Said
 from groupchat.core.group import Group
 from groupchat.core.lines import parse, render
 from groupchat.core.names import (
@@ -33,7 +33,7 @@ from groupchat.core.names import (
     name_key,
     tidy_name,
 )
-from groupchat.core.peer import Peer, Service
+from groupchat.core.peer import Peer, Reception, Service
 from groupchat.core.plain import ILLEGAL_REQUEST, MAX_REQUEST_BYTES, decode, encode
 from groupchat.core.replies import News, Reason, Refused, Reply, Roster
 
@@ -52,7 +52,9 @@ __all__ = [
     "News",
     "Peer",
     "Reason",
+    "Reception",
     "Refused",
+    "Removed",
     "Rename",
     "Renamed",
     "Reply",

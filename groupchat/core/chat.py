@@ -13,7 +13,7 @@ is told from a new one, and is answered the same.
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from attrs import astuple, frozen
+from attrs import astuple, evolve, frozen
 
 from groupchat.core.commands import Join
 from groupchat.core.group import Group, Member
@@ -36,7 +36,7 @@ class LastRequest:
     results: str
     """What came of its commands."""
     time: int
-    """When it was, in milliseconds since 1970."""
+    """When it was, or when its sender left, in milliseconds since 1970."""
 
 
 class Chat:
@@ -45,15 +45,21 @@ class Chat:
     Args:
         group: in the state in which the log finds it; None for a new one.
         sessions: what is remembered of sessions, by sender.
+        time: when the last record was taken, in milliseconds since 1970.
     """
 
     def __init__(
-        self, group: Group | None = None, sessions: dict[str, LastRequest] | None = None
+        self,
+        group: Group | None = None,
+        sessions: dict[str, LastRequest] | None = None,
+        time: int = 0,
     ) -> None:
         self.group = Group() if group is None else group
         """The group. To be read."""
         self.sessions: dict[str, LastRequest] = {} if sessions is None else sessions
         """What is remembered of sessions, by sender. To be read."""
+        self.time = time
+        """When the last record was taken, in milliseconds since 1970."""
         gone = [(last.time, who) for who, last in self.sessions.items() if who not in self.group]
         self._left = {who: time for time, who in sorted(gone)}  # and when; the first to leave first
 
@@ -67,6 +73,7 @@ class Chat:
             LookupError: no draft can have accepted this.
         """
         group, sender = self.group, record.sender
+        self.time = record.time
         if sender in group:
             group.stand(sender, record.standing)
         reply = None
@@ -88,6 +95,7 @@ class Chat:
         """Return the state as what JSON can hold, but without the pages of the timeline."""
         timeline = self.group.timeline
         return {
+            "time": self.time,
             "end": timeline.end,
             "dropped_time": timeline.dropped_time,
             "pages": [[page.first, page.stop] for page in timeline.pages],
@@ -123,16 +131,19 @@ class Chat:
                 cursor = group.timeline.open(joined, position)
                 group.admit(sender, Member(name, joined, cursor, untold))
             sessions = {sender: LastRequest(*last) for sender, *last in snapshot["sessions"]}
+            time = snapshot["time"]
         except (KeyError, TypeError, IndexError) as error:
             raise ValueError(f"not a snapshot: {error!r}") from error
-        return cls(group, sessions)
+        return cls(group, sessions, time)
 
     def _forget(self, sender: str, now: int) -> None:
         """Take note whether *sender* has left, and forget the sessions of who left long ago."""
         left = self._left
         left.pop(sender, None)
-        if sender in self.sessions and sender not in self.group:
+        last = self.sessions.get(sender)
+        if last is not None and sender not in self.group:
             left[sender] = now
+            self.sessions[sender] = evolve(last, time=now)
         while left:
             oldest, since = next(iter(left.items()))
             if now - since < FORGET_MILLISECONDS:

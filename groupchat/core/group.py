@@ -46,6 +46,7 @@ from groupchat.core.lines import (
     SAID,
     joined_line,
     left_line,
+    removed_line,
     renamed_line,
     said_line,
 )
@@ -87,7 +88,7 @@ class Group:
         """How many members there can be; None for any number."""
         self._members: dict[Hashable, Member] = {}
         self._by_age: list[Member] = []
-        self._keys: set[str] = set()
+        self._keys: dict[str, int] = {}  # how many names have that key, see _take
 
     def apply(
         self, command: Command, sender: Hashable, *, time: int = 0, budget: int | None = None
@@ -176,7 +177,7 @@ class Group:
         """Put back a member who was in the group when it was written down. The oldest first."""
         self._members[sender] = member
         self._by_age.append(member)
-        self._keys.add(name_key(member.name))
+        self._take(member.name)
 
     def standing(self, sender: Hashable) -> int:
         """Return how far the member *sender* has come, as one number for :meth:`stand`.
@@ -230,16 +231,29 @@ class Group:
 
     def _rename(self, member: Member, name: str, time: int) -> None:
         self.timeline.append(renamed_line(member.name, name), RENAMED, time, member.cursor)
-        self._keys.remove(name_key(member.name))
-        self._keys.add(name_key(name))
+        self._free(member.name)
+        self._take(name)
         member.name = name
 
     def _leave(self, member: Member, sender: Hashable, time: int) -> None:
         self.timeline.append(left_line(member.name), LEFT, time)
         self.timeline.close(member.cursor)
-        self._keys.remove(name_key(member.name))
+        self._free(member.name)
         del self._by_age[self._age(member.joined)]
         del self._members[sender]
+
+    def _take(self, name: str) -> None:
+        """Have *name* be taken. It may be already: what was a free name when the log took it can
+        be the same as another by the tables of a newer Python."""
+        key = name_key(name)
+        self._keys[key] = self._keys.get(key, 0) + 1
+
+    def _free(self, name: str) -> None:
+        """Have *name* be free, unless another has the same."""
+        key = name_key(name)
+        others = self._keys.pop(key) - 1
+        if others:
+            self._keys[key] = others
 
     def _pending(self, member: Member, budget: int | None) -> Roster | News:
         """Return what waits for *member*, as much as fits *budget*, and move him past it."""
@@ -251,6 +265,9 @@ class Group:
         if cursor.position == self.timeline.end:
             return _NO_NEWS
         excerpt = self.timeline.pending(cursor, budget)
+        if excerpt.removed and budget is not None:
+            notice = len(removed_line(excerpt.removed)) + 1  # it stands in front, a line feed after
+            excerpt = excerpt.cut(budget + 1 - notice, some=True)
         self.timeline.advance(cursor, excerpt.stop)
         return News(excerpt)
 

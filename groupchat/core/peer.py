@@ -6,9 +6,28 @@ the one and calls the other, and a server, which does the reverse, need not know
 """
 
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import Final, Protocol
 
-__all__ = ["Peer", "Service"]
+from attrs import frozen
+
+__all__ = ["FROM_MEMBER", "FROM_STRANGER", "UNWANTED", "Peer", "Reception", "Service"]
+
+
+@frozen
+class Reception:
+    """How a request was received."""
+
+    known: bool
+    """Whether its sender is a member: what comes from there should get through."""
+    wanted: bool
+    """Whether it was taken; if not, its sender asks more than he may."""
+    pause: float = 0.0
+    """For how many seconds to take no more from this connection, which asks too much."""
+
+
+FROM_MEMBER: Final = Reception(known=True, wanted=True)
+FROM_STRANGER: Final = Reception(known=False, wanted=True)
+UNWANTED: Final = Reception(known=False, wanted=False)
 
 
 class Peer(Protocol):
@@ -48,6 +67,9 @@ class Peer(Protocol):
             sent: called, later, when the peer can take more. Not called if he is gone first.
         """
 
+    def welcome(self) -> None:
+        """Take note that this has become a member: what comes from here should get through."""
+
     def close(self) -> None:
         """End the connection once all is sent. Nothing, where there is none."""
 
@@ -63,12 +85,8 @@ class Service(Protocol):
         """Take note that *peer*, which is a connection, is there. Return whether it may stay; if
         not, nothing else is to be told of it."""
 
-    def receive(self, request: bytes, peer: Peer) -> float:
-        """Take one request, with its line end if it came with one.
-
-        Returns:
-            For how many seconds to take no more from this connection, which asks too much.
-        """
+    def receive(self, request: bytes, peer: Peer) -> Reception:
+        """Take one request, with its line end if it came with one."""
 
     def gone(self, peer: Peer) -> None:
         """Take note that *peer* has ended its connection, after everything received from it."""

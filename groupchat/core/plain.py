@@ -32,6 +32,7 @@ __all__ = [
     "NOT_STORED",
     "REPLY_BYTES",
     "TOO_MANY",
+    "UNREADABLE",
     "decode",
     "encode",
     "request",
@@ -42,6 +43,9 @@ ILLEGAL_REQUEST: Final = b"Illegal request"
 
 NOT_STORED: Final = b"Server error: not stored, try again"
 """The reply to what would have been carried out, had the server been able to write it down."""
+
+UNREADABLE: Final = b"Server error: what you missed cannot be read, tell who runs the server"
+"""The reply in place of news that the server cannot read back. It is still there."""
 
 TOO_MANY: Final = b"Server error: too many requests, try again"
 """The reply to what is not carried out because its sender asks too much."""

@@ -76,8 +76,9 @@ class Page:
     def truncate(self, count: int) -> None:
         """Keep the first *count* lines alone."""
         del self.lines[self.start(count) :]
-        for column in (self.ends, self.times, self.authors, self.kinds):
+        for column in (self.ends, self.times, self.authors, self.kinds, self._stamped_ends):
             del column[count:]
+        del self._stamped[self._stamped_ends[-1] if self._stamped_ends else 0 :]
 
     def stamped(self, count: int) -> tuple[bytearray, "array[int]"]:
         """Return at least the first *count* lines, each with its stamp in front: position, time
@@ -174,23 +175,25 @@ class Excerpt:
             position = min(self.stop, page.stop)
             last = position - page.first
             while index < last:
-                try:
-                    own = page.authors.index(self.author, index, last)
-                except ValueError:
-                    own = last
+                own = last
+                if self.author != NOBODY:
+                    try:
+                        own = page.authors.index(self.author, index, last)
+                    except ValueError:
+                        pass  # no more of his own in this page
                 if own > index:
                     yield Span(page, index, own)
                 index = own + 1
 
-    def cut(self, room: int) -> "Excerpt":
+    def cut(self, room: int, *, some: bool = False) -> "Excerpt":
         """Return as much of it, from its start, as has no more than *room* bytes, counting every
-        line with its line feed; but at least one line if there is any."""
+        line with its line feed; but at least one line if there is any, unless *some* other is
+        told before it."""
         last = self._pages[-1] if self._pages else None
         if isinstance(last, Page) and last.first <= self.start:
             first = last.start(self.start - last.first)
             if last.start(self.stop - last.first) - first <= room:
                 return self  # nearly always
-        some = False
         for span in self:
             page = span.page
             offset = page.start(span.start)

@@ -1,12 +1,13 @@
 """No journal: the group lives and dies with the server."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 
 from groupchat.core.chat import Chat
 from groupchat.core.records import Drop, Record
 from groupchat.core.timeline import Page
 from groupchat.journal.interface import Done
-from groupchat.journal.retention import FOR_EVER, Retention, older_than
+from groupchat.journal.retention import FOR_EVER, Retention
 
 __all__ = ["MemoryJournal"]
 
@@ -28,17 +29,22 @@ class MemoryJournal:
 
     def outdated(self, now: int) -> Drop | None:
         """Return what to let go of."""
-        timeline = self.chat.group.timeline
+        timeline, retention = self.chat.group.timeline, self._retention
         position = timeline.start
-        if self._retention.milliseconds is not None:
-            position = older_than(timeline, now - self._retention.milliseconds)
-        if self._retention.size is not None:
-            pages = [page for page in timeline.pages if isinstance(page, Page)]
-            size = sum(len(page.lines) for page in pages)
+        pages = [page for page in timeline.pages if isinstance(page, Page)]  # all of them are
+        if retention.milliseconds is not None:
+            oldest = now - retention.milliseconds
+            for page in pages:
+                position = max(position, page.first + bisect_right(page.times, oldest))
+                if position < page.stop:
+                    break
+        if retention.size is not None:
+            size = sum(map(_size, pages))
             for page in pages[:-1]:
-                if size > self._retention.size:
-                    position = max(position, page.stop)
-                size -= len(page.lines)
+                if size <= retention.size:
+                    break
+                position = max(position, page.stop)
+                size -= _size(page)
         return Drop(position) if position > timeline.start else None
 
     def rest(self, done: Callable[[OSError | None], None]) -> None:
@@ -47,3 +53,9 @@ class MemoryJournal:
 
     def close(self) -> None:
         """Do nothing."""
+
+
+def _size(page: Page) -> int:
+    """Return how many bytes of memory *page* takes, for the most part."""
+    columns = (page.ends, page.times, page.authors)
+    return len(page.lines) + len(page.kinds) + sum(len(c) * c.itemsize for c in columns)

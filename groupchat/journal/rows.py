@@ -1,61 +1,142 @@
-"""How batches, pages and snapshots are written as bytes, and their checksums.
+r"""How batches, pages and snapshots are written as bytes, and their checksums.
 
-A batch is its records' text, a line each. Its checksum goes on from that of the batch before, so
-a batch that is missing or moved is noticed like one that is damaged. A page is its five columns; a
-snapshot is JSON. All checksums are CRC-32 (as in RFC 1952): not against forgers, against chance.
+What lives here: the bytes of one row, and whether they are what was written. What must not: what
+follows from several of them, or where they lie.
 
-Where old batches have been let go of, an *anchor* stands in front of the rest: the last of them,
-without its records.
+Theory. A row's checksum is the CRC-32 (as in RFC 1952) of a line that says of what kind it is,
+``batch`` say, and then its body. That is not against forgers but against chance: it finds each
+change of up to 32 bits in a row. A row's body also says which one it is, and a batch's which one it
+follows; so it is noticed when one is missing, or is from another place or time.
+
+========  ====================================================================================
+row       body
+========  ====================================================================================
+batch     text: a line with four numbers, and then its records, a line each. The four are its
+          number, the checksum of the batch before, and how many records and how many events
+          there had been before; so where batches are missing, it is known how much is
+page      numbers and lines: see :func:`page_row`
+snapshot  text: JSON of the state after a batch, with the number and the checksum of that, and
+          how many records there had been
+base      the same, where the batches up to that one are not kept
+========  ====================================================================================
 """
 
 import json
 import sys
 from array import array
 from collections.abc import Iterable
+from itertools import accumulate, pairwise
 from struct import Struct
 from typing import Any, Final
 from zlib import crc32
+
+from attrs import frozen
 
 from groupchat.core.records import Record
 from groupchat.core.timeline import Page
 from groupchat.journal.storage import Damaged, Row
 
 __all__ = [
-    "ORIGIN",
+    "BASE",
+    "BATCH",
+    "PAGE",
+    "SNAPSHOT",
+    "State",
     "batch_row",
-    "check_batch",
+    "check",
+    "events_of",
     "page_of",
     "page_row",
     "records_of",
-    "snapshot_of",
-    "snapshot_row",
+    "salt",
+    "seal",
+    "state_of",
+    "state_row",
     "time_of",
 ]
 
-ORIGIN: Final = 0
-"""The checksum that the first batch of a journal follows."""
+BATCH: Final = "batch"
+PAGE: Final = "page"
+SNAPSHOT: Final = "snapshot"
+BASE: Final = "base"
 
-_COUNTS: Final = Struct("<II")  # lines, bytes of lines
+_HEAD: Final = Struct("<qII")  # first position, lines, bytes of lines
+_MOST: Final = 1 << 62  # no number in a row is greater
+_SHAPE: Final = {
+    "time": int,
+    "end": int,
+    "dropped_time": int,
+    "pages": [[int, int]],
+    "members": [[str, str, int, int, int]],
+    "sessions": [[str, int, str, int]],
+}
+"""What a state is made of; a list is of any number of such."""
 
 
-def batch_row(number: int, records: Iterable[Record], before: int) -> Row:
-    """Return the batch *number* of *records*, which follows one with the checksum *before*.
+@frozen
+class State:
+    """A snapshot of the state, and of which."""
+
+    number: int
+    """The number of the last batch that has led to it."""
+    checksum: int
+    """Of that batch."""
+    records: int
+    """How many records the log had up to there."""
+    chat: dict[str, Any]
+    """As :meth:`Chat.snapshot <groupchat.core.chat.Chat.snapshot>` has it."""
+
+
+def seal(kind: str, number: int, body: bytes) -> Row:
+    """Return the row with this *body*, and its checksum."""
+    return Row(number, body, crc32(body, salt(kind)))
+
+
+def salt(kind: str) -> int:
+    """Return the CRC-32 of the line that says of which kind a row is."""
+    return crc32(f"{kind}\n".encode())
+
+
+def check(kind: str, row: Row) -> None:
+    """Check a row by itself.
+
+    Raises:
+        Damaged: it is not what was written.
+    """
+    if type(row.body) is not bytes or row.checksum != crc32(row.body, salt(kind)):
+        raise Damaged(f"{kind} {row.number:,} is not what was written")
+
+
+def batch_row(
+    number: int, records: Iterable[Record], before: int, records_before: int, events_before: int
+) -> Row:
+    """Return a batch.
+
+    Args:
+        number: its number.
+        records: what is in it; at least one.
+        before: the checksum of the batch before; 0 for the first.
+        records_before: how many records the log has without it.
+        events_before: how many events the timeline has had without it.
 
     Raises:
         ValueError: a record cannot be written.
     """
-    body = "\n".join(record.encode() for record in records).encode()
-    return Row(number, body, crc32(body, before))
+    lines = [f"{number} {before} {records_before} {events_before}"]
+    lines += [record.encode() for record in records]
+    return seal(BATCH, number, "\n".join(lines).encode())
 
 
-def check_batch(row: Row, before: int) -> None:
-    """Check a batch.
+def events_of(row: Row) -> int:
+    """Return how many events there had been before a batch.
 
     Raises:
-        Damaged: it is not what was written, or does not follow the one with the checksum *before*.
+        Damaged: it does not say.
     """
-    if row.checksum != crc32(row.body, before):
-        raise Damaged(f"batch {row.number:,} is damaged")
+    words = row.body.partition(b"\n")[0].split(b" ")
+    if len(words) != 4 or not words[3].isdigit() or len(words[3]) > 18:
+        raise _nonsense(row)
+    return int(words[3])
 
 
 def records_of(row: Row) -> list[Record]:
@@ -65,29 +146,47 @@ def records_of(row: Row) -> list[Record]:
         Damaged: there are none such.
     """
     try:
-        return [Record.decode(text) for text in row.body.decode().split("\n")]
+        records = [Record.decode(text) for text in row.body.decode().split("\n")[1:]]
     except ValueError as error:
-        raise Damaged(f"batch {row.number:,} makes no sense: {error}") from error
+        raise _nonsense(row) from error
+    if any(
+        not (0 <= n.time < _MOST and -_MOST < n.standing < _MOST and 0 <= n.number < _MOST)
+        for n in records
+    ):
+        raise _nonsense(row)
+    return records
 
 
 def time_of(row: Row) -> int:
-    """Return when the last record of a batch was taken, in milliseconds since 1970; 0 for an
-    anchor."""
-    return int(row.body.rpartition(b"\n")[2].partition(b"\t")[0] or 0)
+    """Return when the last record of a batch was taken, in milliseconds since 1970.
+
+    Raises:
+        Damaged: it does not say.
+    """
+    time = row.body.rpartition(b"\n")[2].partition(b"\t")[0]
+    if not time.isdigit() or len(time) > 18:
+        raise _nonsense(row)
+    return int(time)
 
 
 def page_row(page: Page) -> Row:
-    """Return *page* as it is now."""
+    """Return *page* as it is now.
+
+    Its body is, with all numbers in little-endian order: the position of its first event (64
+    bits), how many lines it has, and how many bytes these have (32 each); for each line where it
+    ends (32 bits each), then for each its time (64 each), then its author (64, signed) and its
+    kind (8); and then the lines themselves, each ended by a line feed.
+    """
     columns = (page.ends, page.times, page.authors)
     body = b"".join(
         [
-            _COUNTS.pack(len(page.ends), len(page.lines)),
+            _HEAD.pack(page.first, len(page.ends), len(page.lines)),
             *map(_little_endian, columns),
             page.kinds,
             page.lines,
         ]
     )
-    return Row(page.first, body, _alone(page.first, body))
+    return seal(PAGE, page.first, body)
 
 
 def page_of(row: Row) -> Page:
@@ -96,46 +195,92 @@ def page_of(row: Row) -> Page:
     Raises:
         Damaged: it is not what was written.
     """
-    _check_alone("page", row)
+    check(PAGE, row)
     page = Page(row.number)
-    count, size = _COUNTS.unpack_from(row.body)
-    offset = _COUNTS.size
-    for column in (page.ends, page.times, page.authors):
+    body = row.body
+    if len(body) < _HEAD.size:
+        raise _no_page(row)
+    first, count, size = _HEAD.unpack_from(body)
+    columns = (page.ends, page.times, page.authors)
+    offset = _HEAD.size
+    whole = offset + count * (1 + sum(column.itemsize for column in columns)) + size
+    if first != row.number or len(body) != whole:
+        raise _no_page(row)
+    for column in columns:
         length = count * column.itemsize
-        column.frombytes(row.body[offset : offset + length])
+        column.frombytes(body[offset : offset + length])
         if sys.byteorder == "big":
             column.byteswap()
         offset += length
-    page.kinds += row.body[offset : offset + count]
-    page.lines += row.body[offset + count : offset + count + size]
+    page.kinds += body[offset : offset + count]
+    page.lines += body[offset + count :]
+    ends = accumulate(len(line) + 1 for line in page.lines.split(b"\n")[:-1])
+    if list(ends) != page.ends.tolist() or (size and page.lines[-1] != ord("\n")):
+        raise _no_page(row)
     return page
 
 
-def snapshot_row(number: int, state: dict[str, Any], checksum: int) -> Row:
-    """Return the snapshot of *state* after the batch *number*, which has that
-    *checksum*."""
-    body = json.dumps({"checksum": checksum, **state}, separators=(",", ":")).encode()
-    return Row(number, body, _alone(number, body))
+def state_row(kind: str, state: State) -> Row:
+    """Return a snapshot, or the base."""
+    of = {"number": state.number, "checksum": state.checksum, "records": state.records}
+    return seal(
+        kind, state.number, json.dumps({**of, **state.chat}, separators=(",", ":")).encode()
+    )
 
 
-def snapshot_of(row: Row) -> tuple[dict[str, Any], int]:
-    """Return the state that *row* holds, and the checksum of the batch that it comes after.
+def state_of(kind: str, row: Row) -> State:
+    """Return the state that a snapshot, or the base, holds.
 
     Raises:
         Damaged: it is not what was written.
     """
-    _check_alone("snapshot", row)
-    state = json.loads(row.body)
-    return state, state.pop("checksum")
+    check(kind, row)
+    try:
+        chat = json.loads(row.body)
+        number, checksum, records = chat.pop("number"), chat.pop("checksum"), chat.pop("records")
+        right = _has_shape([int], [number, checksum, records]) and number == row.number
+        right = right and _has_shape(_SHAPE, chat) and _adds_up(chat)
+    except (ValueError, LookupError, AttributeError, TypeError, RecursionError):
+        right = False
+    if not right:
+        raise Damaged(f"{kind} {row.number:,} makes no sense")
+    return State(number, checksum, records, chat)
 
 
-def _alone(number: int, body: bytes) -> int:
-    return crc32(body, crc32(b"%d" % number))
+def _has_shape(shape: object, value: object) -> bool:
+    if isinstance(shape, dict):
+        return isinstance(value, dict) and all(_has_shape(shape[k], value[k]) for k in shape)
+    if isinstance(shape, list):
+        if not isinstance(value, list):
+            return False
+        if len(shape) == 1:
+            return all(_has_shape(shape[0], element) for element in value)
+        return len(value) == len(shape) and all(map(_has_shape, shape, value))
+    if shape is int:
+        return type(value) is int and 0 <= value < _MOST
+    return isinstance(value, str) and bool(value.encode()) | (not value)  # no lone surrogate
 
 
-def _check_alone(kind: str, row: Row) -> None:
-    if row.checksum != _alone(row.number, row.body):
-        raise Damaged(f"the {kind} {row.number:,} is damaged")
+def _adds_up(chat: dict[str, Any]) -> bool:
+    """Whether the pages stand in a row, and everybody in it, the oldest first."""
+    pages, members, end = chat["pages"], chat["members"], chat["end"]
+    return (
+        bool(pages)
+        and all(first <= stop for first, stop in pages)
+        and all(one[1] == other[0] for one, other in pairwise(pages))
+        and pages[-1][1] == end
+        and all(one[2] < other[2] for one, other in pairwise(members))
+        and all(m[2] < end and m[3] <= end and m[4] <= end for m in members)
+        and len({m[0] for m in members}) == len(members)
+    )
+
+
+def _nonsense(row: Row) -> Damaged:
+    return Damaged(f"{BATCH} {row.number:,} makes no sense")
+
+
+def _no_page(row: Row) -> Damaged:
+    return Damaged(f"{PAGE} {row.number:,} makes no sense")
 
 
 def _little_endian(column: "array[int]") -> bytes:

@@ -1,17 +1,14 @@
-"""A journal's bytes in a SQLite file.
+"""A journal's rows in a SQLite file.
 
-What lives here: tables and transactions, the lock, and what a file must be to be ours. What must
-not: what the bytes mean.
+What lives here: how rows are read and written. What must not: what they mean, and what can be
+wrong with the file (that is for :mod:`groupchat.journal.files`).
 
 Theory. A write is one transaction, in WAL mode with ``synchronous=FULL``: it is on the disk when it
 is over, and after a crash there or not at all. Writes are made in a thread of their own, for a
 slow disk must not keep anybody from reading. If the disk reports an error at the very end of
-a write, when it is to be made durable, nobody knows whether it is there; so the place in the file
+a write, when it is to be made durable, nobody knows whether it is there; so the place in the WAL
 where it would be is written over at once, by a write of nothing. What was reported as not stored
 does not come back.
-
-Whatever can go wrong with the file of somebody else is found before anything is written: the
-lock is another file, and the first look is for reading alone.
 """
 
 import contextlib
@@ -23,57 +20,105 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Final
 
+from groupchat.journal.files import (
+    connect,
+    create,
+    damage,
+    describe,
+    inspect,
+    lock,
+    look,
+    publish,
+    refusals,
+)
 from groupchat.journal.interface import Done
 from groupchat.journal.storage import Damaged, Row, Write
 
-__all__ = ["FORMAT", "SQLiteStorage", "Unusable", "inspect"]
+__all__ = ["SQLiteReading", "SQLiteStorage", "put"]
 
-FORMAT: Final = 1
-"""The version of the format that is written, and the newest that is read."""
-
-_APPLICATION: Final = 0x67726368  # "grch": says in the file's header that it is ours
-_MAGIC: Final = b"SQLite format 3\0"
-_TABLES: Final = "".join(
-    f"CREATE TABLE {table} ({key} INTEGER PRIMARY KEY, body NOT NULL, checksum INTEGER NOT NULL);"
-    for table, key in (("batches", "number"), ("pages", "first"), ("snapshot", "number"))
-)
+_CHUNK_ROWS: Final = 1_024
+_CHUNK_BYTES: Final = 1 << 20
 
 
-class Unusable(Exception):
-    """The file cannot be used as a journal. The message says why, and what to do."""
+class SQLiteReading:
+    """The rows of a journal, to be read."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+
+    def batches(self, after: int) -> Iterator[Row]:
+        """Yield the batches after *after*. In between the file is let go of, so that whoever
+        reads slowly does not keep the writer from tidying up."""
+        query = "SELECT number, CAST(body AS BLOB), checksum FROM batches WHERE number > ? "
+        query += f"ORDER BY number LIMIT {_CHUNK_ROWS}"
+        while True:
+            chunk: list[Row] = []
+            size = 0
+            with damage(), contextlib.closing(self.connection.execute(query, (after,))) as rows:
+                for row in map(Row._make, rows):
+                    chunk.append(row)
+                    size += len(row[1])
+                    if size > _CHUNK_BYTES:
+                        break
+            if not chunk:
+                return
+            yield from chunk
+            if chunk[-1].number <= after:
+                raise Damaged("the batches are not in order")
+            after = chunk[-1].number
+
+    def page(self, first: int) -> Row | None:
+        """Return the page *first*."""
+        return self._one("pages", "first", f"WHERE first = {first:d}")
+
+    def pages(self) -> Iterator[Row]:
+        """Yield the pages."""
+        first: int | None = -(1 << 62)
+        while first is not None:
+            row = self._one("pages", "first", f"WHERE first > {first:d} ORDER BY first LIMIT 1")
+            first = None if row is None else row.number
+            if row is not None:
+                yield row
+
+    def snapshot(self) -> Row | None:
+        """Return the snapshot."""
+        return self._one("snapshot", "number", "ORDER BY number DESC LIMIT 1")
+
+    def base(self) -> Row | None:
+        """Return the base."""
+        return self._one("base", "number", "ORDER BY number DESC LIMIT 1")
+
+    def size(self) -> int:
+        """Return how many bytes are in use in the file."""
+        with damage():
+            (pages,) = self.connection.execute("PRAGMA page_count").fetchone()
+            (free,) = self.connection.execute("PRAGMA freelist_count").fetchone()
+            (size,) = self.connection.execute("PRAGMA page_size").fetchone()
+        return int((pages - free) * size)
+
+    def check(self) -> None:
+        """Check how SQLite has arranged the file: whether every part of it belongs to one thing.
+
+        Raises:
+            Damaged: it is not as it should be.
+        """
+        with damage():
+            ((found,),) = self.connection.execute("PRAGMA quick_check(1)").fetchall()
+        if found != b"ok":
+            lines = found.decode(errors="replace").split("\n")
+            raise Damaged(f"the file is not in order: {lines[-1]}")
+
+    def _one(self, table: str, key: str, where: str) -> Row | None:
+        query = f"SELECT {key}, CAST(body AS BLOB), checksum FROM {table} {where}"
+        with damage(), contextlib.closing(self.connection.execute(query)) as rows:
+            row = rows.fetchone()
+        return None if row is None else Row._make(row)
 
 
-def inspect(path: Path) -> bool:
-    """Look whether *path* is a journal.
-
-    Returns:
-        Whether there is anything at all.
-
-    Raises:
-        Unusable: it is something else, or from a newer version.
-        OSError: it cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            header = file.read(100)
-    except FileNotFoundError:
-        return False
-    if not header:
-        return False
-    ours = int.from_bytes(header[68:72], "big") == _APPLICATION
-    if len(header) < 100 or not header.startswith(_MAGIC) or not ours:
-        raise Unusable(f"{path} is not a journal of groupchat; choose another --journal")
-    version = int.from_bytes(header[60:64], "big")
-    if version > FORMAT:
-        raise Unusable(
-            f"{path} is from a newer groupchat (format {version}, and this one reads {FORMAT}); "
-            "upgrade, or choose another --journal"
-        )
-    return True
-
-
-class SQLiteStorage:
+class SQLiteStorage(SQLiteReading):
     """A storage in the file *path*, which is made if it is not there.
+
+    It can be read at once, and written after :meth:`begin`.
 
     Args:
         path: the file.
@@ -82,162 +127,125 @@ class SQLiteStorage:
 
     Raises:
         Unusable: the file cannot be used.
+        Damaged: it is no longer what it was.
         OSError: it cannot be made or opened.
     """
 
     def __init__(self, path: Path, call: Callable[..., object]) -> None:
-        self._path = path
+        self._path = path = Path(os.path.realpath(path))  # one lock, by whatever name it is called
         self._call = call
         self._writes: SimpleQueue[tuple[Write, Done] | None] = SimpleQueue()
+        inspect(path)  # before there is a lock beside somebody else's file
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock = _locked(path)
+        self._lock = lock(path)
         try:
             if not inspect(path):
-                _create(path)
-            self._reading = _open(path, "ro")
+                publish(path, create(path))
+            super().__init__(look(path, served=False))
         except BaseException:
             self._lock.close()
             raise
+        self._identity = _identity(path)
+        self._writing: sqlite3.Connection | None = None
         self._thread: threading.Thread | None = None
+
+    def begin(self) -> None:
+        """Begin to write.
+
+        Raises:
+            OSError: that is not possible.
+        """
+        self.connection.close()
+        self._writing = self._open()
+        self.connection = connect(self._path, "mode=ro")
+        self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
+        self._thread.start()
 
     def write(self, what: Write, done: Done) -> None:
         """Write *what* in the thread for that, and have *done* called."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
-            self._thread.start()
         self._writes.put((what, done))
-
-    def batches(self, after: int) -> Iterator[Row]:
-        """Yield the batches after *after*."""
-        return _rows(self._reading, "batches", "number", after)
-
-    def page(self, first: int) -> Row | None:
-        """Return the page *first*."""
-        return next(_rows(self._reading, "pages", "first", first - 1), None)
-
-    def pages(self) -> Iterator[Row]:
-        """Yield the pages."""
-        return _rows(self._reading, "pages", "first", -1)
-
-    def snapshot(self) -> Row | None:
-        """Return the snapshot."""
-        return next(_rows(self._reading, "snapshot", "number", -1), None)
-
-    def size(self) -> int:
-        """Return how many bytes are in use in the file."""
-        with _damage():
-            (pages,) = self._reading.execute("PRAGMA page_count").fetchone()
-            (free,) = self._reading.execute("PRAGMA freelist_count").fetchone()
-            (size,) = self._reading.execute("PRAGMA page_size").fetchone()
-        return int((pages - free) * size)
 
     def close(self) -> None:
         """Finish what is being written, and let go of the file."""
+        self.connection.close()  # before the writer: the last one puts the WAL into the file
         if self._thread is not None:
             self._writes.put(None)
             self._thread.join()
-        self._reading.close()
         self._lock.close()
 
     def _work(self) -> None:
-        writing: sqlite3.Connection | None = None
         while (task := self._writes.get()) is not None:
             what, done = task
-            failure: OSError | None = None
-            try:
-                writing = writing or _open(self._path, "rw")
-                _write(writing, what)
-            except (sqlite3.Error, OSError) as error:
-                failure = OSError(str(error))
-                if writing is not None:
-                    _void(writing)
-            self._call(done, failure)
-        if writing is not None:
-            writing.close()
+            self._call(done, self._store(what))
+        if self._writing is not None:
+            with contextlib.suppress(sqlite3.Error):  # somebody reads, or the disk is full
+                self._writing.execute("PRAGMA busy_timeout=0")
+                self._writing.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._writing.close()
 
-
-def _locked(path: Path) -> sqlite3.Connection:
-    """Return what holds the lock of the journal *path* for as long as it is open.
-
-    SQLite's own locks, on a file beside the journal, for they work wherever SQLite does, and end
-    with the process.
-    """
-    beside = path.with_name(path.name + "-lock")
-    try:
-        lock = sqlite3.connect(beside, timeout=0, isolation_level=None)
+    def _store(self, what: Write) -> OSError | None:
+        """Write *what* and return what went wrong."""
         try:
-            lock.execute("PRAGMA journal_mode=MEMORY")
-            lock.execute("BEGIN EXCLUSIVE")
+            if self._writing is None:
+                self._writing = self._open()
+            elif _identity(self._path) != self._identity:
+                raise OSError(f"{self._path} has been moved or removed; restart the server")
+            put(self._writing, what)
+        except sqlite3.Error as error:
+            failure = OSError(describe(error))
+        except OSError as error:
+            failure = error
+        else:
+            return None
+        if self._writing is not None:
+            _void(self._writing)
+            self._writing.close()  # the next one may find things mended
+            self._writing = None
+        return failure
+
+    def _open(self) -> sqlite3.Connection:
+        if _identity(self._path) != self._identity:
+            raise OSError(f"{self._path} has been moved or removed; restart the server")
+        connection = connect(self._path, "mode=rw")
+        try:
+            with refusals():
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute("BEGIN IMMEDIATE")  # can it be written at all?
+                connection.execute("ROLLBACK")
         except BaseException:
-            lock.close()
+            connection.close()
             raise
-    except sqlite3.OperationalError as error:
-        if "locked" in str(error):
-            raise Unusable(
-                f"{path} is in use; is a server running already? Stop it, or choose another port "
-                "or another --journal"
-            ) from error
-        raise OSError(f"{path}: {error}") from error
-    return lock
+        return connection
 
 
-def _create(path: Path) -> None:
-    """Make an empty journal that only its owner can read: it holds what people say.
+def put(connection: sqlite3.Connection, what: Write) -> None:
+    """Write *what* as one transaction.
 
-    It is made under another name, so that *path* is a whole journal or nothing.
+    Raises:
+        sqlite3.Error: it is not written.
     """
-    new = path.with_name(path.name + "-new")
-    new.unlink(missing_ok=True)
-    os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    with _operational(path), contextlib.closing(sqlite3.connect(new, isolation_level=None)) as made:
-        made.execute("PRAGMA page_size=8192")
-        made.execute("PRAGMA auto_vacuum=INCREMENTAL")
-        made.executescript(
-            f"BEGIN; PRAGMA application_id={_APPLICATION}; PRAGMA user_version={FORMAT}; {_TABLES}"
-            "CREATE TABLE failures (id INTEGER PRIMARY KEY, count INTEGER NOT NULL); COMMIT;"
-        )
-        made.execute("PRAGMA journal_mode=WAL")
-    new.replace(path)
-
-
-def _open(path: Path, mode: str) -> sqlite3.Connection:
-    with _operational(path):
-        connection = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode={mode}",
-            uri=True,
-            timeout=5,
-            isolation_level=None,
-            check_same_thread=False,
-        )
-        connection.text_factory = bytes
-        connection.execute("PRAGMA synchronous=FULL")
-    return connection
-
-
-def _write(connection: sqlite3.Connection, what: Write) -> None:
     execute = connection.execute
     execute("BEGIN IMMEDIATE")
-    for table, key, rows in (
-        ("batches", "number", [what.batch] if what.batch else []),
-        ("pages", "first", what.pages),
-    ):
-        for row in rows:
-            execute(
-                f"INSERT OR REPLACE INTO {table} ({key}, body, checksum) VALUES (?, ?, ?)",
-                (row.number, row.body.decode() if table == "batches" else row.body, row.checksum),
-            )
+    if what.batch:
+        _insert(connection, "batches", what.batch, text=True)
+    for row in what.pages:
+        execute("DELETE FROM pages WHERE first = ?", (row.number,))
+        _insert(connection, "pages", row)
     if what.snapshot:
-        row = what.snapshot
         execute("DELETE FROM snapshot")
-        execute(
-            "INSERT INTO snapshot VALUES (?, ?, ?)", (row.number, row.body.decode(), row.checksum)
-        )
+        _insert(connection, "snapshot", what.snapshot, text=True)
     if what.first_page is not None:
         execute("DELETE FROM pages WHERE first < ?", (what.first_page,))
-    if what.first_batch is not None:
-        execute("DELETE FROM batches WHERE number < ?", (what.first_batch - 1,))
-        execute("UPDATE batches SET body = '' WHERE number = ?", (what.first_batch - 1,))
+    if what.base:
+        execute("DELETE FROM base")
+        _insert(connection, "base", what.base, text=True)
+        execute("DELETE FROM batches WHERE number <= ?", (what.base.number,))
     execute("COMMIT")
+
+
+def _insert(connection: sqlite3.Connection, table: str, row: Row, text: bool = False) -> None:
+    body = row.body.decode() if text else row.body
+    connection.execute(f"INSERT INTO {table} VALUES (?, ?, ?)", (row.number, body, row.checksum))
 
 
 def _void(connection: sqlite3.Connection) -> None:
@@ -250,24 +258,10 @@ def _void(connection: sqlite3.Connection) -> None:
         )
 
 
-def _rows(connection: sqlite3.Connection, table: str, key: str, after: int) -> Iterator[Row]:
-    with _damage():
-        query = f"SELECT {key}, body, checksum FROM {table} WHERE {key} > ? ORDER BY {key}"
-        for number, body, checksum in connection.execute(query, (after,)):
-            yield Row(number, body, checksum)
-
-
-@contextlib.contextmanager
-def _damage() -> Iterator[None]:
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return which file has the name *path*; None for none."""
     try:
-        yield
-    except sqlite3.DatabaseError as error:
-        raise Damaged(f"cannot be read: {error}") from error
-
-
-@contextlib.contextmanager
-def _operational(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise OSError(f"{path}: {error}") from error
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

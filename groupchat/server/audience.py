@@ -4,6 +4,9 @@ A request that asks to *wait* is held until there is something to tell or its ti
 connection that *follows* is told whatever happens, as fast as it takes it: at most one message is
 under way to it, and what has happened by the time that one is taken is in the next. So a
 follower who is slow, or has stopped reading, costs no more than any other.
+
+What has to be read back from a damaged journal cannot be told. Whoever asks for it is told that,
+and everybody else notices nothing.
 """
 
 from collections.abc import Callable
@@ -12,8 +15,9 @@ from typing import Final, Protocol
 from attrs import define, evolve
 
 from groupchat.core import Peer
-from groupchat.core.sessions.messages import Mark
+from groupchat.core.sessions.messages import Answer, Mark
 from groupchat.core.sessions.server import Heard, Sessions
+from groupchat.journal.storage import Damaged
 
 __all__ = ["MAX_WAIT_SECONDS", "Audience", "Handle"]
 
@@ -50,13 +54,18 @@ class Audience:
     Args:
         sessions: knows what to tell.
         call_later: called with seconds and a function, has it called once, later.
+        unreadable: called with whose news cannot be read, and why.
     """
 
     def __init__(
-        self, sessions: Sessions, call_later: Callable[[float, Callable[[], None]], Handle]
+        self,
+        sessions: Sessions,
+        call_later: Callable[[float, Callable[[], None]], Handle],
+        unreadable: Callable[[str, Damaged], None],
     ) -> None:
         self._sessions = sessions
         self._call_later = call_later
+        self._unreadable = unreadable
         self._held: dict[str, _Held] = {}
         self._followers: dict[str, _Follower] = {}
 
@@ -74,23 +83,24 @@ class Audience:
                 ask = evolve(ask, mark=Mark(follower.position))
                 heard = evolve(heard, ask=ask)
         only_waits = ask.wait and not (ask.commands or ask.seen or ask.who is not None)
-        if only_waits and not self._sessions.has_news(heard):
+        if only_waits and not self._has_news(heard):
             seconds = min(ask.wait, MAX_WAIT_SECONDS)
             timer = self._call_later(seconds, lambda: self._time_is_up(sender))
             self._held[sender] = _Held(heard, peer, timer)
             return
-        answer = self._sessions.answer(heard, peer.datagram)
+        answer = self._answer(heard, peer)
         peer.reply([answer.encode()])
         if follower is None and ask.follow and peer.datagram is None:
             follower = self._followers[sender] = _Follower(peer, 0)
         if follower is not None:
             follower.position = answer.stop.position
-            self._push(sender, follower)
+            if not follower.busy:
+                self._push(sender, follower)
 
     def tell(self) -> None:
         """Tell whoever waits: something has happened."""
         for sender, held in list(self._held.items()):
-            if self._sessions.has_news(held.heard):
+            if self._has_news(held.heard):
                 self._time_is_up(sender)
         for sender, follower in self._followers.items():
             if not follower.busy:
@@ -112,10 +122,27 @@ class Audience:
     def _time_is_up(self, sender: str) -> None:
         held = self._held.pop(sender)
         held.timer.cancel()
-        held.peer.reply([self._sessions.answer(held.heard, held.peer.datagram).encode()])
+        held.peer.reply([self._answer(held.heard, held.peer).encode()])
+
+    def _has_news(self, heard: Heard) -> bool:
+        try:
+            return self._sessions.has_news(heard)
+        except Damaged:
+            return False  # he will be told when his time is up
+
+    def _answer(self, heard: Heard, peer: Peer) -> Answer:
+        try:
+            return self._sessions.answer(heard, peer.datagram)
+        except Damaged as error:
+            self._unreadable(heard.sender, error)
+            return self._sessions.answer(heard, peer.datagram, readable=False)
 
     def _push(self, sender: str, follower: _Follower) -> None:
-        answer = self._sessions.push(sender, follower.position)
+        try:
+            answer = self._sessions.push(sender, follower.position)
+        except Damaged as error:
+            self._unreadable(sender, error)
+            return
         if answer is None:
             return
         follower.position = answer.stop.position

@@ -9,24 +9,16 @@ so, but no more often than he may ask; and a stranger gets no answer, for that c
 somebody else whose address he has put on his request.
 """
 
-from enum import Enum
 from ipaddress import ip_address
 from typing import Final
 
 from groupchat.core import Peer
+from groupchat.core.peer import FROM_MEMBER, FROM_STRANGER, UNWANTED, Reception
 from groupchat.server.limits import Buckets, Limits
 
-__all__ = ["Gate", "Verdict"]
+__all__ = ["Gate"]
 
 _ALL_STRANGERS: Final = 20  # times what one of them may ask
-
-
-class Verdict(Enum):
-    """What becomes of a request."""
-
-    SERVE = "serve"
-    REFUSE = "refuse"
-    IGNORE = "ignore"
 
 
 class Gate:
@@ -37,7 +29,9 @@ class Gate:
         self._members = Buckets(limits.requests)
         self._strangers = Buckets(limits.stranger_requests)
         everybody = limits.stranger_requests
-        self._all_strangers = Buckets(None if everybody is None else everybody * _ALL_STRANGERS)
+        self._all_strangers = Buckets(
+            None if everybody is None else everybody * _ALL_STRANGERS, burst=0.25
+        )
         self._stray = Buckets(limits.stray, burst=8.0)
         self._connections: dict[str, int] = {}
         self._connected = 0
@@ -62,7 +56,7 @@ class Gate:
         if left:
             self._connections[peer.source] = left
 
-    def judge(self, peer: Peer, member: str | None, now: int) -> tuple[Verdict, float]:
+    def judge(self, peer: Peer, member: str | None, now: int) -> tuple[Reception, bool]:
         """Judge a request of *peer*.
 
         Args:
@@ -71,22 +65,21 @@ class Gate:
             now: the time, in milliseconds.
 
         Returns:
-            What becomes of it, and for how many seconds his connection should be left alone.
+            How it is received; and, if it is not wanted, whether he should be told.
         """
         if member is not None:
             left = self._members.take(member, now)
             if left >= 0:
-                return Verdict.SERVE, 0.0
+                return FROM_MEMBER, False
             if peer.datagram is None:
-                return Verdict.SERVE, self._members.wait(left)
-            most = 2.0 * (self._limits.requests or 0)
-            return (Verdict.REFUSE if left > -most else Verdict.IGNORE), 0.0
+                return Reception(True, True, self._members.wait(left)), False
+            return UNWANTED, left > -2.0 * (self._limits.requests or 0)
         left = self._strangers.take(peer.source, now)
         if peer.datagram is None:
-            return Verdict.SERVE, self._strangers.wait(left)
+            return Reception(False, True, self._strangers.wait(left)), False
         if left < 0 or self._all_strangers.take("", now) < 0:
-            return Verdict.IGNORE, 0.0
-        return Verdict.SERVE, 0.0
+            return UNWANTED, False
+        return FROM_STRANGER, False
 
     def may_stray(self, peer: Peer, now: int) -> bool:
         """Whether a plain reply to *peer* may be longer than its request."""

@@ -15,7 +15,7 @@ kind and by whatever transport, are answered in the order in which they came.
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Protocol
 
 from attrs import frozen
@@ -36,20 +36,20 @@ from groupchat.core import (
     encode,
 )
 from groupchat.core.group import Draft
-from groupchat.core.plain import NOT_STORED, REPLY_BYTES, TOO_MANY
+from groupchat.core.peer import UNWANTED, Reception
+from groupchat.core.plain import NOT_STORED, REPLY_BYTES, TOO_MANY, UNREADABLE
 from groupchat.core.records import SERVER, Drop, Record
 from groupchat.core.sessions.server import Heard, Sessions
 from groupchat.journal.interface import Journal
+from groupchat.journal.storage import Damaged
 from groupchat.server.audience import Audience, Handle
-from groupchat.server.gate import Gate, Verdict
+from groupchat.server.gate import Gate
 from groupchat.server.limits import Limits
+from groupchat.server.quiet import Quiet, Trouble
 
 __all__ = ["Scheduler", "Server"]
 
 log = logging.getLogger("groupchat")
-
-LOG_MILLISECONDS: Final = 1_000
-"""Milliseconds between two log lines about refusals: bad input must not fill a disk."""
 
 TICK_SECONDS: Final = 1.0
 """Seconds between two looks at who has been silent for too long."""
@@ -107,15 +107,17 @@ class Server:
         self._scheduler = scheduler
         self._limits = limits
         self._sessions = Sessions(self._chat, scheduler.draw(), scheduler.draw)
-        self._audience = Audience(self._sessions, scheduler.call_later)
-        self._gate = Gate(limits)
         self._quiet = Quiet(scheduler.time)
+        self._trouble = Trouble(scheduler.time)
+        self._gate = Gate(limits)
+        self._audience = Audience(self._sessions, scheduler.call_later, self._trouble.unreadable)
         self._gathered: list[tuple[bytes | None, Peer]] = []
         self._orders: list[tuple[str, Command | Drop]] = []  # of our own, carried out like requests
+        self._unstored: list[tuple[str, Command | Drop]] = []  # those to be tried again
         self._scheduled = False
         self._appending = False
         self._at_rest: Callable[[], None] | None = None
-        self._now = 0
+        self._now = self._chat.time
         self._strangers: dict[Peer, int] = {}  # connections that have not joined, and since when
         self._heard = dict.fromkeys(map(str, self._group.members), scheduler.time())
         for sender in self._heard:
@@ -137,23 +139,24 @@ class Server:
         self._strangers[peer] = self._scheduler.time()
         return True
 
-    def receive(self, request: bytes, peer: Peer) -> float:
+    def receive(self, request: bytes, peer: Peer) -> Reception:
         """Take one request. Its reply goes to *peer*, later."""
         sender = self._sender(request, peer)
         now = self._scheduler.time()
         member = sender if sender in self._group else None
-        verdict, pause = self._gate.judge(peer, member, now)
-        if verdict is Verdict.SERVE and (
-            peer.datagram is None or len(self._gathered) < GATHERED_REQUESTS
-        ):
-            if member is not None:
-                self._heard.pop(member, None)
-                self._heard[member] = now  # the last to be heard stands last
-            self._gathered.append((request, peer))
-            self._wake()
-        elif verdict is Verdict.REFUSE and not request.startswith(b"@"):
-            peer.reply([TOO_MANY])
-        return pause
+        reception, told = self._gate.judge(peer, member, now)
+        if not reception.wanted:
+            if told and not request.startswith(b"@"):
+                peer.reply([TOO_MANY])
+            return reception
+        if peer.datagram is not None and len(self._gathered) >= GATHERED_REQUESTS:
+            return UNWANTED
+        if member is not None:
+            self._heard.pop(member, None)
+            self._heard[member] = now  # the last to be heard stands last
+        self._gathered.append((request, peer))
+        self._wake()
+        return reception
 
     def gone(self, peer: Peer) -> None:
         """Take note that a connection has ended: if it is a member, it leaves."""
@@ -229,8 +232,10 @@ class Server:
 
     def _appended(self, steps: list[_Step], error: OSError | None) -> None:
         self._appending = False
+        self._trouble.stored(error)
         if error is not None:
-            self._quiet.say(f"nothing was stored: {error}", logging.ERROR)
+            orders = [step.record for step in steps if step.peer is None and step.record]
+            self._unstored += [(o.sender, Leave()) for o in orders if o.commands == (Leave(),)]
         self._finish(steps, stored=error is None)
         if self._gathered or self._orders or self._at_rest:
             self._wake()
@@ -241,6 +246,10 @@ class Server:
         for step in steps:
             try:
                 self._carry_out(step, stored)
+            except Damaged as error:
+                self._trouble.unreadable(step.peer.sender if step.peer else SERVER, error)
+                if step.peer is not None:
+                    step.peer.reply([UNREADABLE])
             except Exception:
                 # Transports can be anybody's. The mistakes of one must not cost the members
                 # who use another their replies.
@@ -257,10 +266,13 @@ class Server:
         reply = self._apply(record) if record and stored else None
         if peer is None:
             return
+        if record and stored and any(isinstance(entry, Join) for entry in record.commands):
+            peer.welcome()
         if isinstance(what, Heard):
             if record:
                 what = self._sessions.stored(what, stored)
-            self._strangers.pop(peer, None)
+            if what.sender in self._group:
+                self._strangers.pop(peer, None)
             self._audience.answer(what, peer)
         elif isinstance(what, Refused):
             self._refuse(what.reason, step)
@@ -294,8 +306,20 @@ class Server:
         if peer.datagram is not None:
             whole = b"".join(pieces)
             self._gate.stray(peer, len(whole) - 3 * size, self._now)
-            pieces = [whole] if whole else []
-        peer.reply(pieces)
+            peer.reply([whole] if whole else [])
+        else:
+            peer.reply(self._readable(pieces, peer))
+
+    def _readable(self, pieces: Iterable[bytes], peer: Peer) -> Iterator[bytes]:
+        """Yield *pieces*, which are made as they are sent, as far as they can be read."""
+        separator = b""
+        try:
+            for piece in pieces:
+                separator = b"" if piece.endswith(b"\n") else b"\n"
+                yield piece
+        except Damaged as error:
+            self._trouble.unreadable(peer.sender, error)
+            yield separator + UNREADABLE
 
     def _refuse(self, reason: Reason, step: _Step) -> None:
         peer = step.peer
@@ -308,7 +332,10 @@ class Server:
 
     def _tick(self) -> None:
         """Send away who has been silent for too long, and let go of what is too old."""
+        self._scheduler.call_later(TICK_SECONDS, self._tick)
         now = self._scheduler.time()
+        self._orders += self._unstored
+        self._unstored.clear()
         if self._limits.idle is not None:
             for sender, heard in self._heard.items():
                 if now - heard < self._limits.idle * 1_000:
@@ -320,28 +347,12 @@ class Server:
                     break
                 del self._strangers[peer]
                 peer.close()
-        drop = self._journal.outdated(now)
+        try:
+            drop = self._journal.outdated(now)
+        except Damaged as error:
+            drop = None
+            self._trouble.unreadable(SERVER, error)
         if drop is not None:
             self._orders.append((SERVER, drop))
         if self._orders:
             self._wake()
-        self._scheduler.call_later(TICK_SECONDS, self._tick)
-
-
-class Quiet:
-    """Writes to the log, but no more than one line a second."""
-
-    def __init__(self, time: Callable[[], int]) -> None:
-        self._time = time
-        self._said = 0
-        self._unsaid = 0
-
-    def say(self, line: str, level: int = logging.INFO) -> None:
-        """Write *line*, or count it."""
-        now = self._time()
-        if 0 <= now - self._said < LOG_MILLISECONDS:  # clocks are set back, too
-            self._unsaid += 1
-            return
-        more = f"; {self._unsaid:,} more before" if self._unsaid else ""
-        log.log(level, "%s%s", line, more)
-        self._said, self._unsaid = now, 0

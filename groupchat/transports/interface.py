@@ -51,6 +51,10 @@ class Connection(Protocol):
     async def receive(self) -> bytes:
         """Return the next reply, its lines joined by line feeds; ``b""`` is an empty one.
 
+        Of a long reply, some of its lines may be returned, and the rest by the next call. A
+        connection that does so has an attribute ``more``, which says of what was returned last
+        whether the rest of it is yet to come.
+
         Raises:
             OSError: the server cannot be reached, has ended the connection, or (if the
                 connection is not lossy) has been silent for too long.

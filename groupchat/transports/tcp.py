@@ -59,6 +59,7 @@ SILENCE_SECONDS: Final = 10.0
 """Seconds without a line after which a client takes an awaited reply as not coming."""
 
 _MAX_REPLY_LINE_BYTES: Final = 1 << 24  # a client reads no longer line; a roster can be long
+_PART_BYTES: Final = 1 << 18  # of a reply that is longer, a client is handed a part at a time
 
 _numbers = itertools.count(1)
 
@@ -74,9 +75,7 @@ class TCP:
         """Connect to the first address of *host* that answers."""
         try:
             async with asyncio.timeout(SILENCE_SECONDS):
-                streams = await asyncio.open_connection(
-                    host, port, limit=_MAX_REPLY_LINE_BYTES, happy_eyeballs_delay=0.25
-                )
+                streams = await asyncio.open_connection(host, port, happy_eyeballs_delay=0.25)
         except UnicodeError as error:
             raise no_such_host() from error
         return _Connection(*streams)
@@ -146,6 +145,9 @@ class _Peer(asyncio.Protocol):
         self._writable = True
         self._go_on()
 
+    def welcome(self) -> None:
+        """Nothing: a connection gets through."""
+
     def close(self) -> None:
         """Take no more requests, and close once all replies are sent."""
         self._refused = self._half_closed = True
@@ -190,9 +192,10 @@ class _Peer(asyncio.Protocol):
             if line is None:
                 break
             self._unanswered += 1
-            pause = self._service.receive(line, self)
-            if pause:
-                self._pause = asyncio.get_running_loop().call_later(pause, self._resume)
+            reception = self._service.receive(line, self)
+            if reception.pause:
+                loop = asyncio.get_running_loop()
+                self._pause = loop.call_later(reception.pause, self._resume)
 
     def _resume(self) -> None:
         self._pause = None
@@ -331,8 +334,11 @@ class _Connection:
     lossy = False
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.more = False
         self._reader = reader
         self._writer = writer
+        self._arrived = bytearray()
+        self._searched = 0  # so many bytes of what arrived do not hold the end of a reply
 
     async def send(self, request: bytes) -> None:
         self._writer.write(request + b"\n")
@@ -340,18 +346,41 @@ class _Connection:
             await self._writer.drain()
 
     async def receive(self) -> bytes:
-        lines: list[bytes] = []
-        while True:
-            try:
-                async with asyncio.timeout(SILENCE_SECONDS):
-                    line = await self._reader.readline()
-            except ValueError as error:
-                raise ConnectionAbortedError("the server sent too long a line") from error
-            if not line.endswith(b"\n"):
+        while (reply := self._taken()) is None:
+            async with asyncio.timeout(SILENCE_SECONDS):
+                data = await self._reader.read(_PART_BYTES)
+            if not data:
                 raise ConnectionResetError("the server has ended the connection")
-            if line == b"\n":
-                return b"".join(lines)[:-1]
-            lines.append(line)
+            self._arrived += data
+        return reply
+
+    def _taken(self) -> bytes | None:
+        """Take a reply, or a part of one, off what has arrived; None if neither is complete."""
+        arrived = self._arrived
+        self.more = False
+        if arrived.startswith(b"\n"):
+            return self._take(0, 1)
+        end = arrived.find(b"\n\n", self._searched)
+        if end >= 0:
+            return self._take(end, end + 2)
+        self._searched = max(0, len(arrived) - 1)
+        if len(arrived) <= _PART_BYTES:
+            return None
+        # A part ends with a line, and not with the last one: what follows is not empty.
+        end = arrived.rfind(b"\n", 0, len(arrived) - 1)
+        if end >= 0:
+            self.more = True
+            return self._take(end, end + 1)
+        if len(arrived) > _MAX_REPLY_LINE_BYTES:
+            raise ConnectionAbortedError("the server sent too long a line")
+        return None
+
+    def _take(self, end: int, following: int) -> bytes:
+        """Return what arrived before *end*, and go on at *following*."""
+        reply = bytes(memoryview(self._arrived)[:end])
+        del self._arrived[:following]
+        self._searched = 0
+        return reply
 
     async def close(self) -> None:
         self._writer.close()

@@ -8,7 +8,7 @@ costs several times what the rest does. Here a wake-up drains the socket, up to
 the network reports (nobody there, too big, no route) concerns a datagram that is already
 lost; it is dropped, and the next one is tried. Only when the socket itself is full does
 nothing get lost: the listener keeps the replies it has, and takes no requests until they are
-sent.
+sent. In a flood, a shield keeps the socket free for members.
 
 One datagram is never answered: the refusal itself. Whoever sent it in the name of another server
 would have the two refuse each other for ever.
@@ -18,15 +18,22 @@ import asyncio
 import itertools
 import logging
 import socket
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from groupchat.core import ILLEGAL_REQUEST
 from groupchat.transports.address import bind, resolve, show
 from groupchat.transports.interface import Connection, Listener, Service
+from groupchat.transports.shield import Shield
 
-__all__ = ["DATAGRAMS_A_WAKE_UP", "MAX_DATAGRAM_BYTES", "UDP"]
+__all__ = [
+    "DATAGRAMS_A_WAKE_UP",
+    "FLOODING_DATAGRAMS",
+    "KNOWN_ADDRESSES",
+    "MAX_DATAGRAM_BYTES",
+    "UDP",
+]
 
 log = logging.getLogger("groupchat")
 
@@ -35,6 +42,13 @@ MAX_DATAGRAM_BYTES: Final = 65_507
 
 DATAGRAMS_A_WAKE_UP: Final = 256
 """Datagrams taken from one socket before the others get their turn."""
+
+
+FLOODING_DATAGRAMS: Final = 32
+"""Unwanted datagrams from one address in one wake-up, from which on it counts as flooding."""
+
+KNOWN_ADDRESSES: Final = 2_048
+"""Addresses of members that a flood of others cannot crowd out: the last to have been heard."""
 
 
 class UDP:
@@ -84,6 +98,9 @@ class _Peer:
     def push(self, pieces: Iterable[bytes], sent: Callable[[], None]) -> None:
         """Nothing: there is no connection."""
 
+    def welcome(self) -> None:
+        self._endpoint.know(self._address)
+
     def close(self) -> None:
         """Nothing: there is no connection."""
 
@@ -99,6 +116,8 @@ class _Endpoint:
         self._service = service
         self._loop = loop
         self._unsent: deque[tuple[bytes, tuple[Any, ...]]] = deque()
+        self._known: dict[tuple[Any, ...], None] = {}  # members, the last to be heard at the end
+        self._shield = Shield(sock, loop, lambda: self._known)
         loop.add_reader(sock, self._drain)
 
     def send(self, datagram: bytes, address: tuple[Any, ...]) -> None:
@@ -113,20 +132,42 @@ class _Endpoint:
     def close(self) -> None:
         self._loop.remove_reader(self._socket)
         self._loop.remove_writer(self._socket)
+        self._shield.close()
         self._socket.close()
 
     def _drain(self) -> None:
+        unwanted: Counter[tuple[Any, ...]] = Counter()
         for _ in range(DATAGRAMS_A_WAKE_UP):
             try:
                 request, address = self._socket.recvfrom(MAX_DATAGRAM_BYTES + 1)
             except (BlockingIOError, InterruptedError):
-                return
+                break
             except OSError as error:
                 # Windows reports here that an earlier reply found nobody.
                 log.debug("udp: %s", error)
                 continue
-            if request != ILLEGAL_REQUEST:
-                self._service.receive(request, _Peer(self, address))
+            if request == ILLEGAL_REQUEST:
+                unwanted[address] += 1
+                continue
+            reception = self._service.receive(request, _Peer(self, address))
+            if reception.known:
+                self.know(address)
+            elif not reception.wanted:
+                unwanted[address] += 1
+        if unwanted:
+            flooding = [a for a, count in unwanted.items() if count >= FLOODING_DATAGRAMS]
+            self._shield.unwanted(unwanted.total(), flooding)
+
+    def know(self, address: tuple[Any, ...]) -> None:
+        """Have what comes from *address* get through a flood."""
+        known = self._known
+        if address in known:
+            del known[address]
+        else:
+            self._shield.changed()
+        known[address] = None
+        if len(known) > KNOWN_ADDRESSES:
+            del known[next(iter(known))]
 
     def _flush(self) -> None:
         while self._unsent:
@@ -181,9 +222,30 @@ class _Connection:
         await asyncio.get_running_loop().sock_sendall(self._socket, request)
 
     async def receive(self) -> bytes:
+        while not self._answered and len(self._sockets) > 1:
+            for sock in self._sockets:
+                try:
+                    reply = sock.recv(MAX_DATAGRAM_BYTES + 1)
+                except (BlockingIOError, InterruptedError):
+                    continue
+                self._socket, self._answered = sock, True
+                return reply
+            await self._something()
         reply = await asyncio.get_running_loop().sock_recv(self._socket, MAX_DATAGRAM_BYTES + 1)
         self._answered = True
         return reply
+
+    async def _something(self) -> None:
+        """Wait until any of the sockets has something."""
+        loop = asyncio.get_running_loop()
+        found = asyncio.Event()
+        for sock in self._sockets:
+            loop.add_reader(sock, found.set)
+        try:
+            await found.wait()
+        finally:
+            for sock in self._sockets:
+                loop.remove_reader(sock)
 
     async def close(self) -> None:
         for sock in self._sockets:

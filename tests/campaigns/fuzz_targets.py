@@ -21,6 +21,7 @@ from zlib import crc32
 from groupchat.core import Group, Refused, decode, encode
 from groupchat.core.chat import Chat
 from groupchat.core.group import Draft
+from groupchat.core.peer import FROM_MEMBER, Reception
 from groupchat.core.plain import request
 from groupchat.core.records import Record
 from groupchat.core.sessions.client import SessionClient
@@ -138,11 +139,11 @@ class _Echo:
         del peer
         return True
 
-    def receive(self, request: bytes, peer: TcpPeer) -> float:
+    def receive(self, request: bytes, peer: TcpPeer) -> Reception:
         """Answer with what was asked."""
         self.received += 1
         peer.reply([request] if request else [])
-        return 0.0
+        return FROM_MEMBER
 
     def gone(self, peer: object) -> None:
         """Nothing."""

@@ -119,8 +119,7 @@ class GroupBesideModel(RuleBasedStateMachine):
 
     @initialize(page_bytes=st.sampled_from([1, 20, 100, 65_536]))
     def start(self, page_bytes: int) -> None:
-        self.group = Group()
-        self.group._timeline = Timeline(page_bytes)  # so that short conversations fill pages
+        self.group = Group(Timeline(page_bytes))  # so that short conversations fill pages
         self.model = Model()
         self.time = 0
 

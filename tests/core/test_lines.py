@@ -3,7 +3,18 @@
 import pytest
 from hypothesis import given
 
-from groupchat.core import Event, Joined, Left, Renamed, Said, parse, render
+from groupchat.core import (
+    MAX_NAME_CHARACTERS,
+    Event,
+    Joined,
+    Left,
+    Removed,
+    Renamed,
+    Said,
+    parse,
+    render,
+    tidy_name,
+)
 from tests.core.strategies import events
 
 
@@ -15,6 +26,7 @@ from tests.core.strategies import events
         (Renamed(3, 4, "Charlie", "Chari"), b"Charlie changed his name to Chari"),
         (Left(5, 6, "Chari"), b"Chari has left the group"),
         (Said(7, 8, "Zo\u00eb", "\t:)"), "Zo\u00eb: \t:)".encode()),
+        (Removed(9, 10, 1_234), b"(1234 older events are not kept on this server)"),
     ],
 )
 def test_an_event_looks_like_this(event: Event, line: bytes) -> None:
@@ -34,6 +46,7 @@ def test_an_event_looks_like_this(event: Event, line: bytes) -> None:
         Joined(0, 0, "Bob has"),
         Left(0, 0, "Bob has left the"),
         Joined(0, 0, "has left the"),
+        Said(0, 0, "Bob", "(5 older events are not kept on this server)"),
     ],
 )
 def test_what_looks_like_another_event_is_not_taken_for_it(event: Event) -> None:
@@ -47,7 +60,28 @@ def test_every_line_parses_back_to_exactly_one_event(event: Event) -> None:
     assert parse(line, event.position, event.time) == event
 
 
-@pytest.mark.parametrize("line", [b"", b"Bob", b"Bob, Alice", b"has joined", b"Bob has leapt"])
+def test_the_server_s_own_line_is_longer_than_any_name() -> None:
+    """So it is no name, and no line about a member is like it."""
+    line = render(Removed(0, 0, 1)).decode()
+    assert len(line) > MAX_NAME_CHARACTERS
+    assert tidy_name(line) is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"Bob",
+        b"Bob, Alice",
+        b"has joined",
+        b"Bob has leapt",
+        b"(x older events are not kept on this server)",
+        b"( older events are not kept on this server)",
+        b" (5 older events are not kept on this server)",
+        b"(5 older events are not kept on this server) ",
+        b"\xff",
+    ],
+)
 def test_a_line_of_no_event_is_refused(line: bytes) -> None:
-    with pytest.raises(ValueError, match="no event has the line"):
+    with pytest.raises(ValueError, match=r"no event has the line|codec can't decode"):
         parse(line, 0, 0)

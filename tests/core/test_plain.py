@@ -1,7 +1,9 @@
 """The plain protocol: any bytes to a command or a refusal, any reply to bytes."""
 
+from typing import cast
+
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from groupchat.core import (
@@ -20,7 +22,10 @@ from groupchat.core import (
     decode,
     encode,
 )
+from groupchat.core.plain import request
 from groupchat.core.timeline import Timeline
+from tests.core.reading import append
+from tests.core.strategies import legal_names, legal_texts
 
 NOT_A_REQUEST = Refused(Reason.NOT_A_REQUEST)
 
@@ -87,6 +92,23 @@ def test_any_bytes_are_a_command_or_a_refusal(request_: bytes) -> None:
     assert isinstance(decode(request_), Join | Send | Rename | Leave | Update | Refused)
 
 
+@given(
+    st.builds(Join, legal_names)
+    | st.builds(Rename, legal_names)
+    | st.builds(Send, legal_texts)
+    | st.sampled_from([Leave(), Update()])
+)
+@example(Send("x" * 4_000))
+@example(Send("\t"))
+def test_a_command_can_be_written_as_the_request_that_asks_for_it(command: Command) -> None:
+    assert decode(request(command).encode()) == command
+
+
+def test_what_is_no_command_at_all_cannot_be_written() -> None:
+    with pytest.raises(AssertionError, match="'5'"):
+        request(cast("Command", "5"))
+
+
 def test_replies_are_encoded() -> None:
     assert list(encode(Refused(Reason.NAME_IN_USE))) == [b"Illegal request"]
     assert list(encode(Roster())) == []
@@ -97,11 +119,18 @@ def test_replies_are_encoded() -> None:
 
 def test_news_are_encoded_piece_by_piece() -> None:
     timeline = Timeline(page_bytes=8)
-    cursor = timeline.open()
-    for line in [b"1234", b"56", b"78", b"9"]:
-        timeline.append(line, time=0)
-    spans, _ = timeline.pending(cursor)
-    assert list(encode(News(tuple(spans)))) == [b"1234\n56\n", b"78\n9"]
+    append(timeline, b"1234", b"56", b"78", b"9")
+    assert list(encode(News(timeline.excerpt(0)))) == [b"1234\n56\n", b"78\n9"]
+
+
+def test_what_is_not_kept_any_more_is_told_in_front() -> None:
+    timeline = Timeline(page_bytes=8)
+    append(timeline, b"1234", b"56", b"78", b"9")
+    timeline.drop(2, time=0)
+    notice = b"(1 older events are not kept on this server)"
+    news = News(timeline.excerpt(1))
+    assert list(encode(news)) == [notice + b"\n", b"78\n9"]
+    assert list(encode(News(timeline.excerpt(1).cut(0, some=True)))) == [notice]
 
 
 def test_a_reply_stays_what_it_was() -> None:

@@ -1,114 +1,111 @@
 """The timeline: one copy of every line, cursors along it, and nothing kept in vain."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from groupchat.core.timeline import PAGE_BYTES, Cursor, Span, Timeline
-
-
-def filled(lines: int, page_bytes: int = 8, author: Cursor | None = None) -> Timeline:
-    """Return a timeline that holds the lines b"0", b"1", ..., four to a page of 8 bytes."""
-    timeline = Timeline(page_bytes)
-    for number in range(lines):
-        timeline.append(b"%d" % number, number, author)
-    return timeline
-
-
-def text(spans: list[Span]) -> bytes:
-    return b"".join(span.text() for span in spans)
-
-
-def read(timeline: Timeline, cursor: Cursor, budget: int | None = None) -> bytes:
-    """Read what waits for *cursor*, within *budget*, and move it on."""
-    spans, position = timeline.pending(cursor, budget)
-    timeline.advance(cursor, position)
-    return text(spans)
+from groupchat.core.lines import JOINED, SAID
+from groupchat.core.timeline import NOBODY, PAGE_BYTES, Excerpt, Page, Timeline
+from tests.core.reading import append, filled, read, text
 
 
 def test_a_new_cursor_sees_what_comes_from_now_on() -> None:
     timeline = filled(3)
-    cursor = timeline.open()
-    assert timeline.pending(cursor) == ([], 3)
-    timeline.append(b"new", 7)
-    spans, position = timeline.pending(cursor)
-    assert position == 4
-    assert [list(span.entries()) for span in spans] == [[(3, 7, b"new")]]
+    cursor = timeline.open(author=1)
+    assert list(timeline.pending(cursor)) == []
+    timeline.append(b"new", SAID, 7)
+    excerpt = timeline.pending(cursor)
+    assert (excerpt.start, excerpt.stop, excerpt.removed) == (3, 4, 0)
+    assert [list(span.entries()) for span in excerpt] == [[(3, 7, b"new")]]
 
 
 def test_to_look_moves_nothing() -> None:
     timeline = Timeline()
-    cursor = timeline.open()
-    timeline.append(b"a", 0)
-    assert timeline.pending(cursor) == timeline.pending(cursor)
+    cursor = timeline.open(author=1)
+    append(timeline, b"a")
+    assert text(timeline.pending(cursor)) == text(timeline.pending(cursor)) == b"a\n"
     assert cursor.position == 0
+
+
+def test_an_excerpt_stays_what_it_is() -> None:
+    """What happens to the timeline later is none of its business."""
+    timeline = Timeline(page_bytes=8)
+    cursor = timeline.open(author=1)
+    append(timeline, *b"0 1 2 3 4".split())
+    excerpt = timeline.pending(cursor)
+    timeline.close(cursor)
+    append(timeline, *b"5 6 7 8 9".split())
+    timeline.drop(8, 1)
+    assert timeline.start == 8
+    assert text(excerpt) == b"0\n1\n2\n3\n4\n"
 
 
 def test_entries_tell_position_time_and_line() -> None:
     timeline = Timeline(page_bytes=8)
-    cursor = timeline.open()
-    for number in range(6):
-        timeline.append(b"%d" % number, 100 + number)
-    spans, _ = timeline.pending(cursor)
+    cursor = timeline.open(author=1)
+    append(timeline, *(b"%d" % number for number in range(6)))
+    spans = list(timeline.pending(cursor))
     assert [len(span) for span in spans] == [4, 2]
     entries = [entry for span in spans for entry in span.entries()]
-    assert entries == [(number, 100 + number, b"%d" % number) for number in range(6)]
+    assert entries == [(number, 10 * number, b"%d" % number) for number in range(6)]
 
 
 def test_nobody_is_shown_his_own_lines() -> None:
     timeline = Timeline(page_bytes=8)
-    alice, bob = timeline.open(), timeline.open()
+    alice, bob = timeline.open(author=1), timeline.open(author=2)
     for number, author in enumerate([bob, alice, alice, bob, bob, alice, bob, alice, alice]):
-        timeline.append(b"%d" % number, 0, author)
-    assert list(alice.own) == [1, 2, 5, 7, 8]
-    assert text(timeline.pending(alice)[0]) == b"0\n3\n4\n6\n"
-    assert text(timeline.pending(bob)[0]) == b"1\n2\n5\n7\n8\n"
+        append(timeline, b"%d" % number, author=author)
+    assert text(timeline.pending(alice)) == b"0\n3\n4\n6\n"
+    assert text(timeline.pending(bob)) == b"1\n2\n5\n7\n8\n"
+    assert text(timeline.excerpt(0, author=3)) == b"0\n1\n2\n3\n4\n5\n6\n7\n8\n"
+
+
+def test_whoever_has_no_lines_of_his_own_is_shown_all_also_those_of_nobody() -> None:
+    timeline = Timeline()
+    append(timeline, b"0", author=timeline.open(author=1))
+    append(timeline, b"1")
+    assert list(timeline.pages[0].load().authors) == [1, NOBODY]
+    assert text(timeline.excerpt(0)) == text(timeline.excerpt(0, NOBODY)) == b"0\n1\n"
 
 
 def test_a_cursor_at_the_end_passes_its_own_line_at_once() -> None:
     timeline = Timeline()
-    cursor = timeline.open()
-    timeline.append(b"mine", 0, cursor)
+    cursor = timeline.open(author=1)
+    append(timeline, b"mine", author=cursor)
     assert cursor.position == timeline.end == 1
-    assert not cursor.own
 
 
-def test_a_cursor_never_stops_before_its_own_line() -> None:
+def test_own_lines_alone_are_an_empty_excerpt_that_leads_past_them() -> None:
     timeline = Timeline()
-    cursor = timeline.open()
-    for author in (None, cursor, cursor, None, cursor):
-        timeline.append(b"x", 0, author)
+    cursor = timeline.open(author=1)
+    append(timeline, b"0")
+    append(timeline, b"1", b"2", author=cursor)
     timeline.advance(cursor, 1)
-    assert cursor.position == 3
-    assert list(cursor.own) == [4]
-    timeline.advance(cursor, 4)
-    assert cursor.position == timeline.end == 5
-    assert not cursor.own
+    excerpt = timeline.pending(cursor, budget=0)
+    assert (list(excerpt), excerpt.start, excerpt.stop) == ([], 1, 3)
 
 
-@pytest.mark.parametrize(
-    ("budget", "line_counts"),
-    [
-        (0, [1, 1, 1, 1]),
-        (1, [1, 1, 1, 1]),
-        (3, [1, 1, 1, 1]),
-        (4, [1, 1, 1, 1]),
-        (6, [1, 1, 1, 1]),
-        (7, [2, 1, 1]),
-        (11, [2, 2]),
-        (12, [3, 1]),
-        (17, [4]),
-        (None, [4]),
-    ],
-)
+BUDGETS = [
+    (0, [1, 1, 1, 1]),
+    (1, [1, 1, 1, 1]),
+    (3, [1, 1, 1, 1]),
+    (4, [1, 1, 1, 1]),
+    (6, [1, 1, 1, 1]),
+    (7, [2, 1, 1]),
+    (11, [2, 2]),
+    (12, [3, 1]),
+    (16, [3, 1]),
+    (17, [4]),
+    (None, [4]),
+]
+
+
+@pytest.mark.parametrize(("budget", "line_counts"), BUDGETS)
 @pytest.mark.parametrize("page_bytes", [1, 8, PAGE_BYTES])
 def test_a_budget_cuts_at_whole_lines_but_gives_one(
     budget: int | None, line_counts: list[int], page_bytes: int
 ) -> None:
     timeline = Timeline(page_bytes)
-    cursor = timeline.open()
-    for line in (b"123", b"123", b"1234", b"1234"):
-        timeline.append(line, 0)
+    cursor = timeline.open(author=1)
+    append(timeline, b"123", b"123", b"1234", b"1234")
     counts = []
     while count := read(timeline, cursor, budget).count(b"\n"):
         counts.append(count)
@@ -117,9 +114,9 @@ def test_a_budget_cuts_at_whole_lines_but_gives_one(
 
 def test_a_budget_cuts_across_own_lines() -> None:
     timeline = Timeline()
-    cursor = timeline.open()
+    cursor = timeline.open(author=1)
     for number in range(8):
-        timeline.append(b"%d" % number, 0, cursor if number in (1, 2, 5) else None)
+        append(timeline, b"%d" % number, author=cursor if number in {1, 2, 5} else None)
     assert read(timeline, cursor, 3) == b"0\n3\n"
     assert cursor.position == 4
     assert read(timeline, cursor, 3) == b"4\n6\n"
@@ -127,21 +124,57 @@ def test_a_budget_cuts_across_own_lines() -> None:
     assert cursor.position == 8
 
 
-def test_a_budget_that_is_used_up_at_an_own_line_moves_past_that() -> None:
+def test_a_budget_that_is_used_up_at_an_own_line_leads_past_that() -> None:
     timeline = Timeline()
-    cursor = timeline.open()
-    for author in (None, cursor, None):
-        timeline.append(b"x", 0, author)
-    spans, position = timeline.pending(cursor, 1)
-    assert [len(span) for span in spans] == [1]
-    assert position == 2
+    cursor = timeline.open(author=1)
+    append(timeline, b"x")
+    append(timeline, b"x", author=cursor)
+    append(timeline, b"x")
+    excerpt = timeline.pending(cursor, 1)
+    assert [len(span) for span in excerpt] == [1]
+    assert excerpt.stop == 2
+
+
+@pytest.mark.parametrize("page_bytes", [1, 4, PAGE_BYTES])
+@pytest.mark.parametrize(
+    ("room", "some", "cut"),
+    [
+        (-5, False, b"12\n"),
+        (0, False, b"12\n"),
+        (3, False, b"12\n"),
+        (6, False, b"12\n"),
+        (7, False, b"12\n345\n"),
+        (8, False, b"12\n345\n"),
+        (9, False, b"12\n345\n6\n"),
+        (99, False, b"12\n345\n6\n"),
+        (-5, True, b""),
+        (2, True, b""),
+        (3, True, b"12\n"),
+        (9, True, b"12\n345\n6\n"),
+    ],
+)
+def test_an_excerpt_is_cut_to_the_room_there_is(
+    page_bytes: int, room: int, some: bool, cut: bytes
+) -> None:
+    timeline = Timeline(page_bytes)
+    append(timeline, b"", b"12", b"345", b"6")
+    whole = timeline.excerpt(1)
+    excerpt = whole.cut(room, some=some)
+    assert text(excerpt) == cut
+    assert (excerpt.start, excerpt.stop) == (1, 1 + cut.count(b"\n"))
+    assert text(excerpt.cut(-1)) == cut[:3]
+    assert text(whole) == b"12\n345\n6\n"
+
+
+def test_of_nothing_there_is_nothing_to_cut() -> None:
+    assert list(Excerpt(5, 5).cut(0)) == []
+    assert list(filled(3).excerpt(3).cut(0)) == []
 
 
 def test_lines_that_every_cursor_has_passed_are_forgotten() -> None:
     timeline = Timeline(page_bytes=8)
-    quick, slow = timeline.open(), timeline.open()
-    for number in range(9):
-        timeline.append(b"%d" % number, 0)
+    quick, slow = timeline.open(author=1), timeline.open(author=2)
+    append(timeline, *(b"%d" % number for number in range(9)))
     assert timeline.start == 0
     read(timeline, quick)
     assert timeline.start == 0
@@ -153,37 +186,46 @@ def test_lines_that_every_cursor_has_passed_are_forgotten() -> None:
     assert timeline.start == 8
 
 
+def test_two_cursors_at_one_place_are_two() -> None:
+    timeline = Timeline(page_bytes=8)
+    one, other = timeline.open(author=1), timeline.open(author=2)
+    append(timeline, *(b"%d" % number for number in range(9)))
+    timeline.advance(one, 5)
+    timeline.advance(other, 5)
+    timeline.close(one)
+    append(timeline, *b"9 a b c".split())
+    assert timeline.start == 4
+    assert read(timeline, other) == b"5\n6\n7\n8\n9\na\nb\nc\n"
+    assert timeline.start == 12
+
+
 def test_a_closed_cursor_holds_nothing_back() -> None:
     timeline = Timeline(page_bytes=8)
-    gone, here = timeline.open(), timeline.open()
-    for number in range(9):
-        timeline.append(b"%d" % number, 0)
+    gone, here = timeline.open(author=1), timeline.open(author=2)
+    append(timeline, *(b"%d" % number for number in range(9)))
     read(timeline, here)
     assert timeline.start == 0
     timeline.close(gone)
     assert timeline.start == 8
-    timeline.append(b"9", 0)
+    append(timeline, b"9")
     assert read(timeline, here) == b"9\n"
 
 
 def test_with_no_cursor_at_all_lines_are_forgotten_when_the_next_one_closes() -> None:
     timeline = filled(9)
-    cursor = timeline.open()
+    cursor = timeline.open(author=1)
     timeline.close(cursor)
     assert timeline.start == 8
 
 
-def test_a_cursor_is_counted_where_it_stands_when_a_page_fills_up() -> None:
-    """The line that fills a page moves its author's cursor onto the next page."""
+def test_a_cursor_moves_with_the_line_that_fills_a_page() -> None:
     timeline = Timeline(page_bytes=4)
-    author, other = timeline.open(), timeline.open()
-    timeline.append(b"1", 0, author)
-    timeline.append(b"2", 0, author)
+    author, other = timeline.open(author=1), timeline.open(author=2)
+    append(timeline, b"1", b"2", author=author)
     assert author.position == timeline.end == 2
     read(timeline, other)
     assert timeline.start == 2
-    timeline.append(b"3", 0, other)
-    timeline.append(b"4", 0, other)
+    append(timeline, b"3", b"4", author=other)
     assert timeline.start == 2
     assert read(timeline, author) == b"3\n4\n"
     assert timeline.start == 4
@@ -191,41 +233,73 @@ def test_a_cursor_is_counted_where_it_stands_when_a_page_fills_up() -> None:
 
 def test_a_full_page_has_the_bytes_it_was_said_to_have() -> None:
     timeline = Timeline()
-    cursor = timeline.open()
-    for _ in range(PAGE_BYTES // 16 + 1):
-        timeline.append(b"x" * 15, 0)
-    assert [len(span) for span in timeline.pending(cursor)[0]] == [PAGE_BYTES // 16, 1]
+    cursor = timeline.open(author=1)
+    append(timeline, *[b"x" * 15] * (PAGE_BYTES // 16 + 1))
+    assert [len(span) for span in timeline.pending(cursor)] == [PAGE_BYTES // 16, 1]
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 12)), max_size=60),
-    st.integers(1, 40),
-    st.integers(0, 30) | st.none(),
-    st.data(),
-)
-def test_every_cursor_reads_every_line_of_others_once_in_order(
-    appended: list[tuple[int, int]], page_bytes: int, budget: int | None, data: st.DataObject
-) -> None:
-    """Whoever writes, however pages and budgets cut, and whenever somebody reads."""
-    timeline = Timeline(page_bytes)
-    cursors = [timeline.open() for _ in range(3)]
-    seen: list[list[bytes]] = [[] for _ in cursors]
-    expected: list[list[bytes]] = [[] for _ in cursors]
-    for number, (author, length) in enumerate(appended):
-        line = b"%d:" % number + b"x" * length
-        timeline.append(line, number, cursors[author] if author < 3 else None)
-        for reader in range(3):
-            if reader != author:
-                expected[reader].append(line)
-        if data.draw(st.booleans()):
-            reader = data.draw(st.integers(0, 2))
-            seen[reader] += read(timeline, cursors[reader], budget).split(b"\n")[:-1]
-            oldest = min(cursor.position for cursor in cursors)
-            assert timeline.start <= oldest
-    for reader, cursor in enumerate(cursors):
-        while piece := read(timeline, cursor, budget):
-            assert budget is None or len(piece) <= budget + 1 or piece.count(b"\n") == 1
-            seen[reader] += piece.split(b"\n")[:-1]
-        assert cursor.position == timeline.end
-        assert not cursor.own
-    assert seen == expected
+def test_how_far_everybody_else_has_come() -> None:
+    timeline = Timeline(page_bytes=4)
+    one = timeline.open(author=1)
+    append(timeline, *b"0 1 2 3 4".split())
+    assert timeline.passed(one) == 5  # nobody else, so nobody is behind
+    two, three = timeline.open(author=2, position=2), timeline.open(author=3, position=3)
+    assert [timeline.passed(cursor) for cursor in (one, two, three)] == [2, 0, 0]
+    timeline.advance(one, 2)
+    assert [timeline.passed(cursor) for cursor in (one, two, three)] == [2, 2, 2]
+    timeline.advance(two, 5)
+    assert [timeline.passed(cursor) for cursor in (one, two, three)] == [3, 2, 2]
+    timeline.advance(one, 5)
+    timeline.close(three)
+    assert [timeline.passed(cursor) for cursor in (one, two)] == [5, 5]
+
+
+def stamped(excerpt: Excerpt) -> bytes:
+    return b"".join(span.stamped() for span in excerpt)
+
+
+def test_a_stamp_is_position_time_and_kind() -> None:
+    timeline = Timeline(page_bytes=8)
+    cursor = timeline.open(author=1)
+    timeline.append(b"Al has joined", JOINED, 1_000)
+    timeline.append(b"Al: hi", SAID, 2_000, cursor)
+    timeline.append(b"Bo: hi", SAID, 3_000)
+    assert stamped(timeline.pending(cursor)) == b"0 1000 j Al has joined\n2 3000 s Bo: hi\n"
+    assert stamped(timeline.excerpt(1)) == b"1 2000 s Al: hi\n2 3000 s Bo: hi\n"
+
+
+def test_stamps_are_made_as_far_as_they_are_asked_for_and_once() -> None:
+    timeline = filled(2, page_bytes=100)
+    page = timeline.pages[0].load()
+    lines, ends = page.stamped(1)
+    assert (bytes(lines), list(ends)) == (b"0 0 s 0\n", [8])
+    append(timeline, b"2")
+    more, more_ends = page.stamped(3)
+    assert (bytes(more), list(more_ends)) == (b"0 0 s 0\n1 10 s 1\n2 20 s 2\n", [8, 17, 26])
+    assert page.stamped(1)[0] is more is lines
+    assert len(lines) == 26
+
+
+def test_a_page_can_be_cut_short_with_its_stamps() -> None:
+    page = filled(3, page_bytes=100).pages[0].load()
+    page.stamped(3)
+    page.truncate(1)
+    assert (page.stop, bytes(page.lines), list(page.times)) == (1, b"0\n", [0])
+    assert (list(page.authors), bytes(page.kinds)) == ([NOBODY], b"s")
+    timeline = Timeline(end=1, pages=[page])
+    append(timeline, b"x")
+    assert stamped(timeline.excerpt(0)) == b"0 0 s 0\n1 10 s x\n"
+    page.truncate(0)
+    assert (page.stop, bytes(page.lines), bytes(page.stamped(0)[0])) == (0, b"", b"")
+
+
+def test_a_timeline_goes_on_where_it_is_said_to_have_ended() -> None:
+    timeline = Timeline(end=7)
+    assert (timeline.start, timeline.end) == (7, 7)
+    append(timeline, b"7")
+    assert text(timeline.excerpt(7)) == b"7\n"
+
+
+def test_pages_that_do_not_end_where_the_timeline_does_are_refused() -> None:
+    with pytest.raises(ValueError, match="the pages end at 3, and the timeline at 4"):
+        Timeline(end=4, pages=[Page(3)])

@@ -13,34 +13,49 @@ left out; if it begins after, there is a gap, so all of it is left out, and aske
 whoever writes down the mark after he has shown the news, and before he sends the next request,
 misses nothing and shows nothing twice. That, and what was under way, is :class:`Saved`: enough to
 go on by in another process, from another address, by another transport.
+
+Somebody who *takes turns* is told things as the plain protocol tells them: as if each command had
+been answered before the next was asked. News that comes with an answer to anything else than a
+``2``, ``3`` or ``5`` that was carried out is left where it is, on the server. Of what does come,
+all that waited is fetched, before what came of the next command is told.
 """
 
-from collections import deque
 from collections.abc import Sequence
 from enum import Enum
-from typing import Final, TypeAlias
+from typing import Final
 
 from attrs import evolve, frozen
 
-from groupchat.core.plain import ILLEGAL_REQUEST, decode
-from groupchat.core.replies import Refused
+from groupchat.core.plain import ILLEGAL_REQUEST, UNREADABLE
+from groupchat.core.sessions.bookmark import Bookmark, News
+from groupchat.core.sessions.happenings import (
+    Happening,
+    Lost,
+    NoSessions,
+    Ready,
+    Result,
+    Seen,
+    Told,
+    WhoIsHere,
+)
 from groupchat.core.sessions.messages import (
-    DATAGRAM_BYTES,
     DONE,
     Answer,
     Ask,
-    Mark,
     Open,
     Opened,
     Prove,
     Unknown,
     decode_reply,
 )
-from groupchat.core.sessions.server import INCOMPLETE, MAX_COMMANDS
+from groupchat.core.sessions.outbox import DATAGRAM_ROOM, STREAM_ROOM, Outbox
 from groupchat.core.sessions.timer import Timer
 
 __all__ = [
+    "ACKNOWLEDGE_MILLISECONDS",
+    "KEEP_MILLISECONDS",
     "LISTEN_MILLISECONDS",
+    "MAX_NAMES",
     "PLAIN_REFUSALS",
     "Happening",
     "Lost",
@@ -57,77 +72,19 @@ __all__ = [
 LISTEN_MILLISECONDS: Final = 3_000
 """How long a request that waits for news is left alone before it is sent again."""
 
+ACKNOWLEDGE_MILLISECONDS: Final = 1_000
+"""How long news that came unasked is left without an acknowledgement."""
+
+KEEP_MILLISECONDS: Final = 60_000
+"""How long the server hears nothing from a connection that follows, and to which nothing comes."""
+
 PLAIN_REFUSALS: Final = 3
 """So many times a server must have refused a session before it is taken to know none."""
 
-_HEAD_BYTES: Final = 160  # a request is never more than this longer than its commands
-_ROOM: Final = DATAGRAM_BYTES - _HEAD_BYTES
-_STREAM_ROOM: Final = 32_768
+MAX_NAMES: Final = 100_000
+"""Names that are kept of those who are here. A server that tells more is not believed."""
 
-
-@frozen
-class Told:
-    """An event."""
-
-    position: int
-    time: int
-    kind: str
-    line: bytes
-
-
-@frozen
-class Result:
-    """What came of a command: :data:`~groupchat.core.sessions.messages.DONE`, or why not."""
-
-    command: bytes
-    word: str
-
-
-@frozen
-class WhoIsHere:
-    """The names of everybody else, the newest first."""
-
-    names: tuple[str, ...]
-
-
-@frozen
-class Seen:
-    """Everybody else has come to this position."""
-
-    position: int
-
-
-@frozen
-class Ready:
-    """There is a session. *resumed*: it is the one that was saved."""
-
-    resumed: bool
-
-
-@frozen
-class NoSessions:
-    """The server knows no sessions, or does not give us one. *why* may be empty."""
-
-    why: str = ""
-
-
-@frozen
-class Lost:
-    """The server does not know the session any more, and nobody knows what came of *commands*."""
-
-    commands: tuple[bytes, ...]
-
-
-Happening: TypeAlias = Told | Result | WhoIsHere | Seen | Ready | NoSessions | Lost
-
-
-@frozen
-class _Unit:
-    """What travels as one: a command, or a part of one that is too long for a datagram."""
-
-    request: bytes
-    command: bytes
-    last: bool = True
+_BRINGS_NEWS: Final = (b"2", b"3", b"5")
 
 
 @frozen
@@ -144,6 +101,8 @@ class Saved:
     group: str = "main"
     commands: tuple[bytes, ...] = ()
     """Those of the last request, if it is still under way."""
+    said: int = 0
+    """All that was said by it lies before this; 0 for nothing."""
 
 
 class _Phase(Enum):
@@ -159,42 +118,53 @@ class SessionClient:
         datagram: whether messages can get lost and must be short; else this is a connection.
         saved: the session to go on with; None for a new one.
         group: which group a new session is for.
+        in_turn: whether it takes turns, as the plain protocol does (see above).
     """
 
-    def __init__(self, datagram: bool, saved: Saved | None = None, group: str = "main") -> None:
+    def __init__(
+        self,
+        datagram: bool,
+        saved: Saved | None = None,
+        group: str = "main",
+        *,
+        in_turn: bool = False,
+    ) -> None:
         self._datagram = datagram
+        self._in_turn = in_turn
         self._group = saved.group if saved else group
         self._token = saved.token if saved else ""
         self._number = saved.number if saved else 0
         self._joined = saved.joined if saved else False
-        self._mark = Mark(saved.position if saved else 0)
-        self._partial = b""  # what we have of the line at the mark
+        self._said = saved.said if saved else 0
+        self._bookmark = Bookmark(saved.position if saved else 0)
+        self._acknowledged = self._bookmark.mark  # the server knows that we have come so far
         self._phase = _Phase.READY if saved else _Phase.OPENING
         self._resuming = saved is not None
         self._timer = Timer()
-        self._queue: deque[_Unit] = deque()
+        self._outbox = Outbox(saved.commands if saved else ())
         self._who: list[str] | None = None  # names so far, while they are asked for
         self._who_before = 0
         self._wants_seen = False
         self._wants_more = saved is not None
+        self._fetch_to: int | None = None  # in turn: all before this is told before anything else
+        self._later: list[Result] = []  # in turn: what came of the commands that followed
         self._listens = 0  # seconds
         self._follows = False
+        self._acknowledge_at: int | None = None  # by a request without anything else in it
         self._cookie = ""
         self._refusals = 0
         self._ask: Ask | None = None  # under way
-        self._units: list[_Unit] = []  # its commands
         self._tries = 0
         self._due: int | None = 0  # when to send
         self._sent: list[int] = []  # when each try was
         if saved and saved.commands:
-            self._units = [_Unit(command, command) for command in saved.commands]
             self._ask = self._request(saved.number)
 
     # What its owner wants.
 
     def submit(self, command: bytes) -> None:
         """Have *command*, a request of the plain protocol, carried out."""
-        self._queue.extend(_units(command, _ROOM if self._datagram else _STREAM_ROOM))
+        self._outbox.put(command, self._room)
 
     def ask_who(self) -> None:
         """Ask who is here."""
@@ -215,6 +185,11 @@ class SessionClient:
         self._follows = True
         self._wants_more = True
 
+    def acknowledge(self) -> None:
+        """Have the server know how far we have come, though there may be nothing to ask."""
+        if self._bookmark.mark > self._acknowledged:
+            self._wants_more = True
+
     # What it wants of its owner.
 
     @property
@@ -226,15 +201,31 @@ class SessionClient:
     @property
     def position(self) -> int:
         """All before this has been told."""
-        return self._mark.position
+        return self._bookmark.mark.position
+
+    @property
+    def said(self) -> int:
+        """All that was said by this session lies before this position; 0: nothing was."""
+        return self._said
+
+    @property
+    def refusals(self) -> int:
+        """How often the server has answered like one that knows no sessions, since it last
+        answered otherwise."""
+        return self._refusals
 
     def saved(self) -> Saved | None:
         """Return what to write down before anything is sent; None if there is no session."""
         if self._phase is not _Phase.READY:
             return None
-        commands = tuple(unit.request for unit in self._units)
         return Saved(
-            self._token, self._number, self._mark.position, self._joined, self._group, commands
+            self._token,
+            self._number,
+            self._bookmark.mark.position,
+            self._joined,
+            self._group,
+            self._outbox.requests(),
+            self._said,
         )
 
     def next_time(self) -> int | None:
@@ -242,7 +233,8 @@ class SessionClient:
         if self._phase is _Phase.OVER:
             return None
         if self._ask is None and self._phase is _Phase.READY:
-            return 0 if self._has_something_to_ask() or self._listens else None
+            asks = self._has_something_to_ask() or self._listens
+            return 0 if asks else self._acknowledge_at
         if self._is_overtaken():
             return 0
         return self._due
@@ -250,7 +242,7 @@ class SessionClient:
     def send(self, now: int) -> bytes | None:
         """Return what to send at the time *now*, if anything."""
         if self._phase is _Phase.READY and (self._ask is None or self._is_overtaken()):
-            self._compose()
+            self._compose(now)
         if self._phase is _Phase.OVER or self._due is None or now < self._due:
             return None
         if self._phase is _Phase.READY and self._ask is None:
@@ -271,7 +263,7 @@ class SessionClient:
         """Go on by a new connection: what is under way has to be sent again."""
         self._datagram = datagram
         self._again()
-        if self._follows and self._ask is None:
+        if self._follows:
             self._wants_more = True
 
     def receive(self, data: bytes, now: int) -> list[Happening]:
@@ -281,6 +273,7 @@ class SessionClient:
             return []
         if reply is None:
             return self._not_understood(data)
+        self._refusals = 0
         if isinstance(reply, Answer):
             return self._answered(reply, now)
         if isinstance(reply, Prove):
@@ -299,40 +292,42 @@ class SessionClient:
         self._phase = _Phase.OVER
         return [NoSessions(reply.why)]
 
+    @property
+    def _room(self) -> int:
+        return DATAGRAM_ROOM if self._datagram else STREAM_ROOM
+
     def _again(self) -> None:
         self._tries, self._due, self._sent = 0, 0, []
 
     def _has_something_to_ask(self) -> bool:
-        return bool(self._queue or self._wants_seen or self._who is not None or self._wants_more)
+        return bool(self._outbox or self._wants_seen or self._who is not None or self._wants_more)
 
     def _is_overtaken(self) -> bool:
         """Whether what is under way only waits for news, and there is something better to ask."""
         return self._ask is not None and bool(self._ask.wait) and self._has_something_to_ask()
 
-    def _compose(self) -> None:
+    def _compose(self, now: int) -> None:
         """Make the next request, if there is anything to ask."""
+        if self._acknowledge_at is not None and now >= self._acknowledge_at:
+            self._wants_more = True
         asks = self._has_something_to_ask()
         if not asks and not self._listens:
             self._ask = None
             return
-        room = _ROOM if self._datagram else _STREAM_ROOM
-        self._units = []
-        while self._queue and len(self._units) < MAX_COMMANDS:
-            room -= len(self._queue[0].request) + 1
-            if room < 0 and self._units:
-                break
-            self._units.append(self._queue.popleft())
+        if self._fetch_to is None:
+            self._outbox.pack(self._room)
         self._number += 1
         self._ask = self._request(self._number, 0 if asks else self._listens)
         self._wants_more = False
+        self._acknowledge_at = None
         self._again()
 
     def _request(self, number: int, wait: int = 0) -> Ask:
         return Ask(
             self._token,
             number,
-            self._mark,
-            tuple(unit.request for unit in self._units),
+            self._bookmark.mark,
+            self._outbox.requests(),
             wait,
             self._follows and not self._datagram,
             self._who_before if self._who is not None else None,
@@ -340,8 +335,10 @@ class SessionClient:
         )
 
     def _not_understood(self, data: bytes) -> list[Happening]:
-        if self._phase is _Phase.OPENING and data == ILLEGAL_REQUEST:
-            self._refusals += 1
+        if data != ILLEGAL_REQUEST:
+            return []
+        self._refusals += 1
+        if self._phase is _Phase.OPENING:
             if self._refusals >= PLAIN_REFUSALS:
                 self._phase = _Phase.OVER
                 return [NoSessions()]
@@ -353,102 +350,124 @@ class SessionClient:
             return []
         if not self._joined:
             # Nobody has ever joined by this session, so nothing was carried out: begin anew.
-            self._queue.extendleft(reversed(self._units))
-            self._units, self._ask, self._number = [], None, 0
-            self._phase, self._cookie = _Phase.OPENING, ""
+            self._outbox.turn_back()
+            self._bookmark = Bookmark(0)
+            self._ask, self._number = None, 0
+            self._phase, self._cookie, self._resuming = _Phase.OPENING, "", False
             self._again()
             return []
         self._phase = _Phase.OVER
-        return [Lost(tuple(unit.command for unit in self._units if unit.last))]
+        return [Lost(self._outbox.commands())]
 
     def _answered(self, answer: Answer, now: int) -> list[Happening]:
-        happenings: list[Happening] = []
         ask = self._ask
-        if answer.number == 0 and not self._datagram:
-            return self._news(answer, joined=False)
-        if ask is None or answer.number != ask.number or len(answer.results) != len(ask.commands):
+        unasked = answer.number == 0 and not self._datagram
+        if not unasked and (
+            ask is None or answer.number != ask.number or len(answer.results) != len(ask.commands)
+        ):
             return []
+        try:
+            news = self._bookmark.read(answer)
+        except ValueError:
+            return []  # its checksum is right, and yet no server of ours says such a thing
+        if unasked or ask is None:
+            return [*self._unasked(answer, news, now)]
         self._cookie = ""  # it has done its work
-        if self._resuming:
-            self._resuming = False
-            happenings.append(Ready(resumed=True))
         if not ask.wait and answer.tries <= len(self._sent):
             self._timer.measured(now - self._sent[answer.tries - 1])
+        self._acknowledged = max(self._acknowledged, ask.mark)
+        joined = self._note(answer)
+        happenings: list[Happening] = []
+        resumes, self._resuming = self._resuming, False
+        if resumes:
+            happenings.append(Ready(resumed=True, waiting=self._waiting(answer, joined)))
+        results = self._outbox.arrived(answer.results)
+        self._ask, self._due = None, 0
+        if self._in_turn:
+            results = self._first(results, answer.end, resumes)
+        happenings += results
+        happenings += self._others(ask, answer)
+        happenings += self._news(answer, news, joined)
+        if answer.unreadable:
+            happenings.append(Told(self._bookmark.mark.position, 0, "e", UNREADABLE))
+        if self._follows:
+            behind = self._bookmark.mark > self._acknowledged
+            self._acknowledge_at = now + (ACKNOWLEDGE_MILLISECONDS if behind else KEEP_MILLISECONDS)
+        return happenings
+
+    def _note(self, answer: Answer) -> bool:
+        """Take note of what has been done, and return whether that was to join."""
         joined = False
-        for unit, word in zip(self._units, answer.results, strict=True):
-            if word == DONE and unit.command.startswith(b"1 "):
-                joined = self._joined = True
-        happenings += self._results(answer.results)
-        self._units, self._ask, self._due = [], None, 0
-        if ask.seen and answer.seen is not None:
+        for part, word in zip(self._outbox.under_way, answer.results, strict=True):
+            if word == DONE and part.last:
+                if part.command.startswith(b"1 "):
+                    joined = self._joined = True
+                elif part.command.startswith((b"2 ", b"+")):
+                    self._said = answer.end
+        return joined
+
+    def _waiting(self, answer: Answer, joined: bool) -> int:
+        """Return how many events wait to be told, those that *answer* itself tells included."""
+        own = sum(
+            word == DONE and part.command.startswith((b"2 ", b"3 ", b"+"))
+            for part, word in zip(self._outbox.under_way, answer.results, strict=True)
+        )
+        begin = answer.begin.position if joined else self._bookmark.mark.position
+        return max(0, answer.end - begin - own)
+
+    def _first(self, results: list[Result], end: int, resumes: bool) -> list[Result]:
+        """Return those of *results* that are told before the news that comes with them; put the
+        rest aside. What was asked for before we resumed brings no news."""
+        for index, result in enumerate(results):
+            if result.word == DONE and result.command[:1] in _BRINGS_NEWS and not resumes:
+                self._fetch_to = end
+                self._later = results[index + 1 :]
+                return results[: index + 1]
+        return results
+
+    def _others(self, ask: Ask, answer: Answer) -> list[Happening]:
+        """Return what else was asked for."""
+        happenings: list[Happening] = []
+        if ask.seen:
             self._wants_seen = False
-            happenings.append(Seen(answer.seen))
-        if ask.who is not None and self._who is not None:
-            happenings += self._names(answer)
-        happenings += self._news(answer, joined)
-        self._wants_more = self._wants_more or (answer.stop.position < answer.end)
-        return happenings
-
-    def _results(self, words: Sequence[str]) -> list[Happening]:
-        happenings: list[Happening] = []
-        for unit, word in zip(self._units, words, strict=True):
-            if word == INCOMPLETE and unit.command != unit.request:
-                # The server has forgotten the parts before: all of it once more.
-                self._discard(unit.command)
-                self._queue.extendleft(reversed(_units(unit.command, _ROOM)))
-            elif unit.last:
-                happenings.append(Result(unit.command, word))
-            elif word != DONE:
-                self._discard(unit.command)
-                happenings.append(Result(unit.command, word))
-        return happenings
-
-    def _discard(self, command: bytes) -> None:
-        """Take the parts of *command* that come next off the queue."""
-        while self._queue and self._queue[0].command is command:
-            self._queue.popleft()
-
-    def _names(self, answer: Answer) -> list[Happening]:
-        names, self._who = self._who or [], None
+            seen = answer.seen
+            happenings.append(Seen(0, member=False) if seen is None else Seen(seen))
+        if ask.who is None or self._who is None:
+            return happenings
+        names, self._who = self._who, None
         names += answer.names
-        if answer.who is not None and answer.who.before:
+        if answer.who is None:
+            happenings.append(WhoIsHere((), member=False))
+        elif answer.who.before > 0 and self._may_go_on(answer.who.before, len(names)):
             self._who, self._who_before = names, answer.who.before
-            return []
-        return [WhoIsHere(tuple(names))]
-
-    def _news(self, answer: Answer, joined: bool) -> list[Happening]:
-        mark, begin = self._mark, answer.begin
-        data = answer.body
-        if begin == mark:
-            data = self._partial + data
-        elif begin.offset or (begin > mark and answer.number == 0):
-            return []  # the rest of a line whose beginning we do not have; or a gap
-        self._partial = b""
-        lines = data.split(b"\n")
-        if answer.stop.offset:
-            self._partial = lines[-1]
-        happenings: list[Happening] = []
-        for line in lines[:-1]:
-            position, time, kind, text = line.split(b" ", 3)
-            if int(position) >= mark.position or joined:
-                happenings.append(Told(int(position), int(time), kind.decode(), text))
-        if answer.stop > mark or joined:
-            self._mark = answer.stop
+        else:
+            happenings.append(WhoIsHere(tuple(names)))
         return happenings
 
+    def _may_go_on(self, before: int, count: int) -> bool:
+        return count <= MAX_NAMES and (not self._who_before or before < self._who_before)
 
-def _units(command: bytes, room: int) -> list[_Unit]:
-    """Return *command* in parts that have *room*, cut between characters."""
-    if len(command) < room or isinstance(decode(command), Refused):
-        return [_Unit(command[:room], command)]
-    units: list[_Unit] = []
-    start = 0
-    while start < len(command):
-        stop = min(len(command), start + room - len(b"~9999 "))
-        last = stop == len(command)
-        while not last and command[stop] & 0xC0 == 0x80:  # in the middle of a character
-            stop -= 1
-        sign = b"+" if last else b"~"
-        units.append(_Unit(b"%b%d %b" % (sign, start, command[start:stop]), command, last))
-        start = stop
-    return units
+    def _unasked(self, answer: Answer, news: News | None, now: int) -> Sequence[Happening]:
+        """Take what a server tells a follower by itself."""
+        happenings = self._bookmark.take(answer, news, joined=False)
+        due = now + ACKNOWLEDGE_MILLISECONDS
+        if self._acknowledge_at is None or self._acknowledge_at > due:
+            self._acknowledge_at = due
+        return happenings
+
+    def _news(self, answer: Answer, news: News | None, joined: bool) -> Sequence[Happening]:
+        """Take the news in the answer to a request."""
+        if not self._in_turn:
+            happenings = self._bookmark.take(answer, news, joined)
+            self._wants_more = self._wants_more or answer.stop.position < answer.end
+            return happenings
+        if joined:
+            self._bookmark.skip(answer.begin)
+        if self._fetch_to is None:
+            return []
+        happenings = self._bookmark.take(answer, news, joined)
+        if self._bookmark.mark.position < min(self._fetch_to, answer.end):
+            self._wants_more = True
+            return happenings
+        later, self._later, self._fetch_to = self._later, [], None
+        return [*happenings, *later]

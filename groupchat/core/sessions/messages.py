@@ -236,6 +236,8 @@ class Answer:
     names: tuple[str, ...] = ()
     body: bytes = field(default=b"", repr=False)
     """Lines, each with its stamp and ended by a line feed; the first and the last may be parts."""
+    unreadable: bool = False
+    """Whether there is news that the server cannot read at present."""
 
     def head(self) -> bytes:
         """Return the first line, without its checksum, and those with names, each ended by a line
@@ -249,6 +251,8 @@ class Answer:
             words.append(f"seen={self.seen}")
         if self.tries > 1:
             words.append(f"try={self.tries}")
+        if self.unreadable:
+            words.append("unreadable")
         return "\n".join([" ".join(words), *self.names, ""]).encode()
 
     def encode(self) -> bytes:
@@ -357,7 +361,7 @@ def _answer(
     end: bytes,
     *options: bytes,
 ) -> Answer:
-    who, seen, tries = None, None, 1
+    who, seen, tries, unreadable = None, None, 1, False
     names: Iterable[bytes] = ()
     for option in options:
         name, _, value = option.partition(b"=")
@@ -374,6 +378,8 @@ def _answer(
             seen = _number(value)
         elif name == b"try":
             tries = _positive(value)
+        elif option == b"unreadable":
+            unreadable = True
         else:
             raise ValueError(option)
     words = _matching(_RESULTS, results)
@@ -391,6 +397,7 @@ def _answer(
         tries,
         tuple(name.decode() for name in names),
         body,
+        unreadable,
     )
 
 

@@ -84,6 +84,7 @@ NOT_STORED_RESULT: Final = "not-stored"
 _TOKEN: Final = slice(SEAL_BYTES, SEAL_BYTES + 32)  # where it stands in a request
 _GROUPS: Final = ("main",)
 _HEAD_ROOM: Final = 48 + SEAL_BYTES  # so much longer can a first line get by its marks
+_LEAST_NEWS: Final = 100  # bytes; with less room left by the rest of an answer, it has no news
 
 
 def code(reason: Reason) -> str:
@@ -178,11 +179,14 @@ class Sessions:
         results = heard.results
         if not done:
             results = tuple(NOT_STORED_RESULT if word == DONE else word for word in results)
-        self._sessions[heard.sender].results = results
+        session = self._sessions[heard.sender]
+        if session.number == heard.ask.number:  # else it has been overtaken meanwhile
+            session.results = results
         return Heard(heard.sender, heard.ask, results, None)
 
-    def answer(self, heard: Heard, limit: int | None) -> Answer:
-        """Return the answer to *heard*, in no more than *limit* bytes if it is one datagram."""
+    def answer(self, heard: Heard, limit: int | None, readable: bool = True) -> Answer:
+        """Return the answer to *heard*, in no more than *limit* bytes if it is one datagram;
+        without news if that is not *readable*."""
         ask, group = heard.ask, self._chat.group
         member = group.members.get(heard.sender)
         if member is None:
@@ -201,9 +205,23 @@ class Sessions:
             names = tuple(other.name for other in others if other is not member)
             who = Who(before, len(names))
             room -= sum(len(name.encode()) + 1 for name in names)
-        begin, stop, body = self._news(member, ask.mark, room, whole=limit is None)
+        begin, stop, body = ask.mark, ask.mark, b""
+        if not readable:
+            end = ask.mark.position  # there is no use in asking again at once
+        elif room >= _LEAST_NEWS or not (names or heard.results):
+            begin, stop, body = self._news(member, ask.mark, room, whole=limit is None)
         return Answer(
-            ask.number, heard.results, begin, stop, end, who, seen, ask.tries, names, body
+            ask.number,
+            heard.results,
+            begin,
+            stop,
+            end,
+            who,
+            seen,
+            ask.tries,
+            names,
+            body,
+            not readable,
         )
 
     def push(self, sender: str, position: int) -> Answer | None:
@@ -245,7 +263,11 @@ class Sessions:
         remembered = self._chat.sessions
         if len(self._sessions) - len(remembered) < OPEN_SESSIONS:
             return
-        idle = [sender for sender in self._sessions if sender not in remembered]
+        idle = [
+            sender
+            for sender, session in self._sessions.items()
+            if sender not in remembered and session.results is not None
+        ]
         for sender in idle[: len(idle) // 2 + 1]:  # the oldest
             del self._sessions[sender]
         self._senders = {

@@ -1,0 +1,101 @@
+"""One connection of a session, and what has arrived by it.
+
+What lives here: reading on while nobody waits, within bounds. What must not: when to make another
+connection, or what the bytes say.
+
+Theory. A connection is read by a task of its own, because to give up a ``receive`` half-way could
+lose what it has already got. A few messages may wait to be taken; then nothing more is
+read, and the network slows the server down. That nothing comes is no failure: how long is too
+long, its owner knows.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from groupchat.transports import Connection
+
+__all__ = ["MAX_REPLY_BYTES", "WAITING_MESSAGES", "Link"]
+
+MAX_REPLY_BYTES: Final = 4 << 20
+"""Bytes of one reply that a client of sessions keeps. A server that sends more is none of ours."""
+
+WAITING_MESSAGES: Final = 4
+"""Messages that have arrived, and wait to be looked at."""
+
+_FAILED_SECONDS: Final = 0.05  # between two looks at a network that reports errors
+
+
+class Link:
+    """Reads *connection*.
+
+    Args:
+        connection: nobody else may use it.
+        wake: called when something has happened.
+    """
+
+    def __init__(self, connection: Connection, wake: Callable[[], None]) -> None:
+        self.lossy = connection.lossy
+        """Whether messages can get lost."""
+        self.broken = False
+        """Whether nothing will come any more."""
+        self.failure: OSError | None = None
+        """What the network has reported. Whoever has seen to it sets this to None."""
+        self._connection = connection
+        self._wake = wake
+        self._arrived: deque[bytes] = deque()
+        self._room = asyncio.Event()
+        self._task = asyncio.get_running_loop().create_task(self._read())
+
+    def take(self) -> bytes | None:
+        """Return the next message that has arrived, if any."""
+        if not self._arrived:
+            return None
+        self._room.set()
+        return self._arrived.popleft()
+
+    async def send(self, message: bytes) -> None:
+        """Send *message*.
+
+        Raises:
+            ValueError: it is too long for this transport.
+            OSError: it could not be sent.
+        """
+        await self._connection.send(message)
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+        await self._connection.close()
+
+    async def _read(self) -> None:
+        while not self.broken:
+            try:
+                message = await self._message()
+            except OSError as error:
+                if isinstance(error, TimeoutError) and error.errno is None:
+                    continue  # it has been silent for long
+                self.failure = error
+                self.broken = not self.lossy
+                self._wake()
+                await asyncio.sleep(_FAILED_SECONDS)
+                continue
+            self._arrived.append(message)
+            self._wake()
+            while len(self._arrived) >= WAITING_MESSAGES:
+                self._room.clear()
+                await self._room.wait()
+
+    async def _message(self) -> bytes:
+        """Return the next message, put together if it comes in parts."""
+        message = bytearray(await self._connection.receive())
+        while getattr(self._connection, "more", False):
+            message += b"\n"
+            message += await self._connection.receive()
+            if len(message) > MAX_REPLY_BYTES:
+                raise ConnectionAbortedError("the server sent too long a reply")
+        return bytes(message)

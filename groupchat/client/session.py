@@ -1,0 +1,390 @@
+"""A session with a server, over whatever connection there is.
+
+What lives here: a clock, connections, and when to try again. What must not: a rule of the session
+protocol, which is in :mod:`groupchat.core.sessions.client`, or a screen.
+
+Theory. Whoever has a session asks for what he wants, and calls :meth:`Session.next` again and again
+for what happens. Nothing runs in between: what was returned counts as dealt with (shown, written
+to a file) when ``next`` is called again. Only then is it acknowledged, and only then can it come
+that it is not told once more. What has to be kept for that is handed to *store* each time before
+anything is sent, so a process that is killed at any moment can be followed by another::
+
+    async with Session(dial, saved, store=write_down) as session:
+        await session.ask(b"1 Alice", b"2 Hi")
+        session.follow()
+        async for happening in session:
+            ...
+
+A connection that breaks is made again, after longer and longer pauses. One that can lose things
+is made again, too, when nothing has come for a while: our own address may have changed, or the
+server's, and a new socket finds the new way. That never costs more than the time that it takes.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from types import TracebackType
+from typing import Final, Self, TypeAlias
+
+from attrs import frozen
+
+from groupchat.client.failures import reason
+from groupchat.client.link import Link
+from groupchat.client.plain import REFUSED_SECONDS, WAITS_SECONDS
+from groupchat.core.sessions.client import (
+    PLAIN_REFUSALS,
+    Happening,
+    Lost,
+    NoSessions,
+    Saved,
+    SessionClient,
+)
+from groupchat.transports import Connection
+
+__all__ = ["Dial", "Session", "Silent"]
+
+SILENT_MILLISECONDS: Final = 2_000
+"""How long there must be no answer before its owner is told, and then every second."""
+
+HOLD_SECONDS: Final = 60
+"""For how long a server is asked to hold an answer until there is news."""
+
+ANSWER_MILLISECONDS: Final = 10_000
+"""How long a connection may owe an answer before it is taken for dead."""
+
+MOVE_MILLISECONDS: Final = 5_000
+"""How long there must be no answer by datagrams before another socket is tried."""
+
+MAX_PAUSE_SECONDS: Final = 5.0
+"""The longest pause before a broken connection is made again."""
+
+FIRST_PAUSE_SECONDS: Final = 0.1
+"""The shortest pause before a broken connection is made again."""
+
+Dial: TypeAlias = Callable[[], Awaitable[Connection]]
+"""Returns a new connection to the server, or raises an OSError."""
+
+
+@frozen
+class Silent:
+    """There has been no answer for so long. It goes on trying."""
+
+    seconds: float
+    why: str = ""
+    """What the network says, if anything."""
+
+
+class Session:
+    """One session with one server.
+
+    Args:
+        dial: makes connections.
+        saved: the session to go on with; None for a new one.
+        store: called, often, with what is to be kept; when it returns, that must be safe.
+        in_turn: whether to be told things as the plain protocol tells them (see
+            :class:`~groupchat.core.sessions.client.SessionClient`).
+    """
+
+    def __init__(
+        self,
+        dial: Dial,
+        saved: Saved | None = None,
+        *,
+        store: Callable[[Saved], None] | None = None,
+        in_turn: bool = False,
+    ) -> None:
+        self._dial = dial
+        self._store = store
+        self._client = SessionClient(datagram=True, saved=saved, in_turn=in_turn)
+        self._link: Link | None = None
+        self._follows = False
+        self._dealt_with = True  # all that next() has returned
+        self._called = False
+        self._over = False
+        self._woken = asyncio.Event()
+        self._heard: int | None = None  # when anything was, in milliseconds; None for never
+        self._busy_since: int | None = None
+        self._linked = False  # ever
+        self._failures = 0  # of the network, since anything was heard
+        self._why = ""
+        self._dial_at = 0
+        self._next_silent = 0
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        _kind: type[BaseException] | None,
+        error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self.settle()
+        await self.close()
+
+    # What to do.
+
+    def submit(self, command: bytes) -> None:
+        """Have *command*, a request of the plain protocol, carried out. What is submitted while
+        a request is under way travels together in the next."""
+        self._client.submit(command)
+        self._woken.set()
+
+    def ask_who(self) -> None:
+        """Ask who is here."""
+        self._client.ask_who()
+        self._woken.set()
+
+    def ask_seen(self) -> None:
+        """Ask how far everybody else has come."""
+        self._client.ask_seen()
+        self._woken.set()
+
+    def follow(self) -> None:
+        """Be told all news from now on, as it comes."""
+        self._follows = True
+        if self._link is not None:
+            self._follow(self._link.lossy)
+        self._woken.set()
+
+    def wake(self) -> None:
+        """Have :meth:`next` return, if only nothing."""
+        self._called = True
+        self._woken.set()
+
+    # What there is to know.
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything that was asked for has been answered."""
+        return self._client.idle
+
+    @property
+    def said(self) -> int:
+        """All that we have said lies before this position; 0: nothing was said."""
+        return self._client.said
+
+    @property
+    def saved(self) -> Saved | None:
+        """What is to be kept of it now; None if there is no session yet."""
+        return self._client.saved()
+
+    # What happens.
+
+    async def ask(self, *commands: bytes) -> list[Happening]:
+        """Have *commands* carried out, wait until they are, and return all that has happened."""
+        for command in commands:
+            self.submit(command)
+        happened: list[Happening] = []
+        while not self.idle and not self._over:
+            happened += [h for h in await self.next() if not isinstance(h, Silent)]
+        return happened
+
+    async def __aiter__(self) -> AsyncIterator[Happening | Silent]:
+        """Yield what happens, for ever."""
+        while not self._over:
+            for happening in await self.next():
+                yield happening
+
+    async def next(self) -> list[Happening | Silent]:
+        """Wait until something happens, and return it.
+
+        What was returned before has been dealt with. Nothing is returned when :meth:`wake` is
+        called.
+
+        Raises:
+            OSError: the server has never been reached, and it does not look as if it could be;
+                or the session is over.
+        """
+        self.settle()
+        if self._over:
+            raise ConnectionError("the session is over")
+        while True:
+            self._woken.clear()
+            happened = self._receive(_now())
+            if happened:
+                self._dealt_with = False
+                return [*happened]
+            if self._called:
+                self._called = False
+                return []
+            await self._connect()
+            refused = await self._send()
+            if refused:
+                return [refused]
+            silent = self._silent(_now())
+            if silent:
+                return [silent]
+            await self._wait()
+
+    def settle(self) -> None:
+        """Take note that all that :meth:`next` has returned has been dealt with."""
+        self._dealt_with = True
+        self._write_down()
+
+    async def close(self) -> None:
+        """Let go of the connection. Before, tell the server, if it is there to hear it, how far
+        we have come."""
+        link, self._link = self._link, None
+        if link is None:
+            return
+        if self._dealt_with and self.idle and not link.broken:
+            self._client.listen(0)
+            self._client.acknowledge()
+            message = self._client.send(_now())
+            if message is not None:
+                self._write_down()
+                with contextlib.suppress(OSError, ValueError):
+                    await link.send(message)
+        await link.close()
+
+    def _write_down(self) -> None:
+        saved = self._client.saved()
+        if saved is not None and self._store is not None:
+            self._store(saved)
+
+    def _receive(self, now: int) -> list[Happening]:
+        """Take what has arrived, until there is something to tell."""
+        happened: list[Happening] = []
+        while self._link is not None and not happened:
+            data = self._link.take()
+            if data is None:
+                break
+            happened = self._client.receive(data, now)
+            self._heard, self._failures, self._why = now, 0, ""
+            enough = PLAIN_REFUSALS if self._link.lossy else 1
+            if self._client.refusals >= enough and self._client.saved() is not None:
+                happened = [NoSessions()]
+        self._over = self._over or any(isinstance(h, NoSessions | Lost) for h in happened)
+        return happened
+
+    async def _connect(self) -> None:
+        """See to it that there is a connection, if one is needed and it is time to try."""
+        link, now = self._link, _now()
+        if link is not None:
+            if link.failure is not None:
+                await self._failed(link, link.failure)
+            elif link.lossy and self._silence(now) > MOVE_MILLISECONDS and now >= self._dial_at:
+                self._dial_at = now + MOVE_MILLISECONDS
+                await self._replace(link)
+            elif not link.lossy and self._silence(now) > ANSWER_MILLISECONDS:
+                await self._failed(link, ConnectionAbortedError("no answer"))
+        if self._link is None and now >= self._dial_at and self._is_needed():
+            try:
+                self._link = Link(await self._dial(), self._woken.set)
+            except OSError as error:
+                if not self._linked:
+                    raise
+                self._put_off(error)
+                return
+            self._linked = True
+            self._client.reconnect(self._link.lossy)
+            if self._follows:
+                self._follow(self._link.lossy)
+
+    def _is_needed(self) -> bool:
+        return self._follows or not self.idle
+
+    def _follow(self, lossy: bool) -> None:
+        self._client.listen(HOLD_SECONDS if lossy else 0)
+        if not lossy:
+            self._client.follow()
+
+    async def _failed(self, link: Link, failure: OSError) -> None:
+        """Do what can be done about a *failure* of *link*."""
+        link.failure = None
+        self._put_off(failure)
+        refused = isinstance(failure, ConnectionRefusedError)
+        hopeless = self._heard is None and self._failures >= len(WAITS_SECONDS)
+        if hopeless and (refused or not link.lossy):
+            raise failure
+        if not link.lossy:
+            self._link = None
+            await link.close()
+        elif self._heard is None and refused:
+            await asyncio.sleep(REFUSED_SECONDS)
+            self._client.reconnect(datagram=True)  # there may be another address
+
+    def _put_off(self, failure: OSError) -> None:
+        self._why = reason(failure)
+        pause = min(MAX_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(self._failures, 10))
+        self._failures += 1
+        self._dial_at = _now() + round(pause * 1_000)
+
+    async def _replace(self, link: Link) -> None:
+        """Go on by another socket."""
+        try:
+            connection = await self._dial()
+        except OSError as error:
+            self._why = reason(error)
+            return
+        await link.close()
+        self._link = Link(connection, self._woken.set)
+
+    async def _send(self) -> NoSessions | None:
+        """Send what is to be sent, once all that it depends on is written down."""
+        if self._link is None:
+            return None
+        message = self._client.send(_now())
+        self._write_down()
+        if message is not None:
+            try:
+                await self._link.send(message)
+            except ValueError:  # this transport carries only shorter ones
+                self._over = True
+                return NoSessions()
+            except OSError as error:
+                self._link.failure = error
+                self._woken.set()
+        return None
+
+    def _since(self, now: int) -> int | None:
+        """Return since when an answer has been owed; None if none is. It can be in the future."""
+        if not self.idle:
+            if self._busy_since is None:
+                self._busy_since = now
+            return max(self._busy_since, self._heard or 0)
+        self._busy_since = None
+        if self._follows and self._heard and self._link is not None and self._link.lossy:
+            return self._heard + HOLD_SECONDS * 1_000
+        return None
+
+    def _silence(self, now: int) -> int:
+        """Return for how many milliseconds an answer has been owed."""
+        since = self._since(now)
+        return 0 if since is None else max(0, now - since)
+
+    def _silent(self, now: int) -> Silent | None:
+        silence = self._silence(now)
+        if silence < SILENT_MILLISECONDS or now < self._next_silent:
+            return None
+        self._next_silent = now + 1_000
+        return Silent(silence / 1_000, self._why)
+
+    async def _wait(self) -> None:
+        """Wait until something arrives, or is asked for, or it is time to do something."""
+        now = _now()
+        times: list[int | None] = []
+        since = self._since(now)
+        if since is not None:
+            times.append(max(self._next_silent, since + SILENT_MILLISECONDS))
+        if self._link is not None:
+            times.append(self._client.next_time())
+        elif self._is_needed():
+            times.append(self._dial_at)
+        due = min((due for due in times if due is not None), default=None)
+        alarm = None
+        if due is not None:
+            loop = asyncio.get_running_loop()
+            alarm = loop.call_later(max(0, due - now) / 1_000, self._woken.set)
+        try:
+            await self._woken.wait()
+        finally:
+            if alarm is not None:
+                alarm.cancel()
+
+
+def _now() -> int:
+    return time.monotonic_ns() // 1_000_000

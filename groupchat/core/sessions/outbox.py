@@ -1,0 +1,133 @@
+"""The commands of a session on their way to the server.
+
+What lives here: which of them travel together, how one that is too long for a datagram is cut
+into parts, and whose result is whose. What must not: when something is sent.
+
+Theory. Commands travel in the order in which they were put in, as many at a time as have room. One
+that is too long for a datagram travels in parts; the server puts them together, and carries
+out the whole when its last part has come. If it has forgotten the parts before, because it was
+started again in between, all of it travels once more.
+
+What can never be legal, whoever asks for it and when, is not sent as it is: it could be taken for
+something else on the way, for two requests, say. An empty request, which nobody carries out,
+travels in its place.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from attrs import frozen
+
+from groupchat.core.plain import decode
+from groupchat.core.records import SEPARATOR
+from groupchat.core.replies import Refused
+from groupchat.core.sessions.happenings import Result
+from groupchat.core.sessions.messages import DATAGRAM_BYTES, DONE
+from groupchat.core.sessions.server import INCOMPLETE, MAX_COMMANDS
+
+__all__ = ["DATAGRAM_ROOM", "STREAM_ROOM", "Outbox", "Part"]
+
+_HEAD_BYTES: Final = 160  # a request is never more than this longer than its commands
+DATAGRAM_ROOM: Final = DATAGRAM_BYTES - _HEAD_BYTES
+"""Bytes for the commands of a request that is a datagram."""
+
+STREAM_ROOM: Final = 32_768
+"""Bytes for the commands of a request on a connection."""
+
+_NEVER_LEGAL: Final = (b"\r", b"\n", SEPARATOR.encode())
+_NOT_A_REQUEST: Final = b""
+
+
+@frozen
+class Part:
+    """What travels as one: a command, or a part of one that is too long for a datagram."""
+
+    request: bytes
+    command: bytes
+    last: bool = True
+
+
+class Outbox:
+    """Commands that wait, and those that are under way.
+
+    Args:
+        under_way: the requests that were under way in another process. Nobody knows any more
+            what parts belonged to.
+    """
+
+    def __init__(self, under_way: Iterable[bytes] = ()) -> None:
+        self.under_way: list[Part] = [Part(request, request) for request in under_way]
+        """What travels now. To be read."""
+        self._waiting: deque[Part] = deque()
+
+    def __bool__(self) -> bool:
+        """Whether anything waits."""
+        return bool(self._waiting)
+
+    def put(self, command: bytes, room: int) -> None:
+        """Have *command* travel as soon as may be, by requests that have *room* for so many
+        bytes."""
+        self._waiting.extend(_parts(command, room))
+
+    def pack(self, room: int) -> None:
+        """Have as much travel as has *room*."""
+        self.under_way = []
+        while self._waiting and len(self.under_way) < MAX_COMMANDS:
+            room -= len(self._waiting[0].request) + 1
+            if room < 0 and self.under_way:
+                break
+            self.under_way.append(self._waiting.popleft())
+
+    def requests(self) -> tuple[bytes, ...]:
+        """Return what travels now, as it travels."""
+        return tuple(part.request for part in self.under_way)
+
+    def commands(self) -> tuple[bytes, ...]:
+        """Return the commands that travel now; of one in parts, the whole, with its last part."""
+        return tuple(part.command for part in self.under_way if part.last)
+
+    def turn_back(self) -> None:
+        """Have what travels wait again, in front of everything else."""
+        self._waiting.extendleft(reversed(self.under_way))
+        self.under_way = []
+
+    def arrived(self, words: Sequence[str]) -> list[Result]:
+        """Nothing travels any more. Return what came of the commands, with *words* as the
+        results of what did."""
+        results: list[Result] = []
+        arrived, self.under_way = self.under_way, []
+        for part, word in zip(arrived, words, strict=True):
+            if word == INCOMPLETE and part.command != part.request:
+                self._discard(part.command)
+                self._waiting.extendleft(reversed(_parts(part.command, DATAGRAM_ROOM)))
+            elif part.last:
+                results.append(Result(part.command, word))
+            elif word != DONE:
+                self._discard(part.command)
+                results.append(Result(part.command, word))
+        return results
+
+    def _discard(self, command: bytes) -> None:
+        """Forget the parts of *command* that come next."""
+        while self._waiting and self._waiting[0].command is command:
+            self._waiting.popleft()
+
+
+def _parts(command: bytes, room: int) -> list[Part]:
+    """Return *command* in parts that have *room*, cut between characters."""
+    if isinstance(decode(command), Refused) or any(c in command for c in _NEVER_LEGAL):
+        return [Part(_NOT_A_REQUEST, command)]
+    if len(command) < room:
+        return [Part(command, command)]
+    parts: list[Part] = []
+    start = 0
+    while start < len(command):
+        stop = min(len(command), start + room - len(b"~9999 "))
+        last = stop == len(command)
+        while not last and command[stop] & 0xC0 == 0x80:  # in the middle of a character
+            stop -= 1
+        sign = b"+" if last else b"~"
+        parts.append(Part(b"%b%d %b" % (sign, start, command[start:stop]), command, last))
+        start = stop
+    return parts

@@ -1,0 +1,283 @@
+"""The files of a journal: what they must be to be ours, who has them, and how they are opened.
+
+What lives here: everything that can go wrong with a file before anything is read from it. What
+must not: what is in its tables.
+
+Theory. A journal is a SQLite file, ``chat.journal`` say, and beside it:
+
+========================  =================================================================
+file                      what it is
+========================  =================================================================
+``chat.journal-wal``      the newest writes, until SQLite puts them into the file itself. It is
+                          a part of the journal
+``chat.journal-shm``      where SQLite's readers and its writer find each other
+``chat.journal-lock``     empty, and locked by the server; for as long as that runs
+``chat.journal-new``      a journal that is being made; it gets the right name when it is whole
+========================  =================================================================
+
+Nothing is written, nor made beside it, before the first look has shown that the file is ours; and
+nothing is written before everything in it has been checked. SQLite cannot read a file in
+WAL mode without files beside it, unless it is told that nobody else has it open (``immutable``);
+so where that is known, and there is no WAL, it is told so.
+"""
+
+import contextlib
+import os
+import sqlite3
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from groupchat.journal.storage import Damaged
+
+__all__ = [
+    "FORMAT",
+    "Unusable",
+    "connect",
+    "create",
+    "damage",
+    "describe",
+    "discard",
+    "inspect",
+    "is_served",
+    "lock",
+    "look",
+    "publish",
+    "refusals",
+]
+
+FORMAT: Final = 1
+"""The version of the format that is written, and the newest that is read."""
+
+_PAGE_SIZE: Final = 8_192  # bytes
+_APPLICATION: Final = 0x67726368  # "grch": says in the file's header that it is ours
+_MAGIC: Final = b"SQLite format 3\0"
+_BUSY_SECONDS: Final = 5.0  # for which a lock of SQLite's own is waited for
+_WAL_BYTES: Final = 1 << 24  # to which a WAL that has grown is cut when it can be
+
+_TABLES: Final = tuple(
+    f"CREATE TABLE {table} ({key} INTEGER PRIMARY KEY, body NOT NULL, checksum INTEGER NOT NULL)"
+    for table, key in (
+        ("batches", "number"),
+        ("pages", "first"),
+        ("snapshot", "number"),
+        ("base", "number"),
+    )
+) + ("CREATE TABLE failures (id INTEGER PRIMARY KEY, count INTEGER NOT NULL)",)
+
+
+class Unusable(Exception):
+    """The file cannot be used as a journal. The message says why, and what to do."""
+
+
+def inspect(path: Path) -> bool:
+    """Look whether *path* is a journal, without a trace.
+
+    Returns:
+        Whether there is anything at all.
+
+    Raises:
+        Unusable: it is something else, or from a newer version.
+        OSError: it cannot be read.
+    """
+    another = "choose another --journal"
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        wal = _beside(path, "-wal")
+        if wal.exists() and wal.stat().st_size:
+            raise Unusable(
+                f"{path} is gone, but its newest part, {wal}, is there; put the first back, "
+                "or the second away"
+            ) from None
+        return False
+    if not stat.S_ISREG(mode):  # to open a pipe would wait for ever
+        raise Unusable(f"{path} is not a file; {another}")
+    with path.open("rb") as file:
+        header = file.read(100)
+    if not header:
+        raise Unusable(f"{path} is empty; if it should be, remove it, or {another}")
+    ours = int.from_bytes(header[68:72], "big") == _APPLICATION
+    version = int.from_bytes(header[60:64], "big")
+    if len(header) < 100 or not header.startswith(_MAGIC) or not ours or not version:
+        raise Unusable(f"{path} is not a journal of groupchat; {another}")
+    if version > FORMAT:
+        raise Unusable(
+            f"{path} is from a newer groupchat (format {version}, and this one reads {FORMAT}); "
+            f"upgrade, or {another}"
+        )
+    return True
+
+
+def lock(path: Path) -> sqlite3.Connection:
+    """Return what holds the lock of the journal *path* for as long as it is open.
+
+    SQLite's own locks, on a file of its own, for they work wherever SQLite does, and end with
+    the process.
+
+    Raises:
+        Unusable: somebody else holds it.
+        OSError: it cannot be had.
+    """
+    beside = _beside(path, "-lock")
+    # If it exists, only SQLite may open it: whoever closes a file loses all his locks on it.
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    held = _connect(beside, "mode=rw", timeout=0.5)
+    try:
+        held.execute("PRAGMA journal_mode=MEMORY")
+        held.execute("BEGIN EXCLUSIVE")
+    except sqlite3.Error as error:
+        held.close()
+        if _is_busy(error):
+            raise Unusable(
+                f"{path} is in use; is a server running already? Stop it, or choose another port "
+                "or another --journal"
+            ) from error
+        raise OSError(describe(error)) from error
+    return held
+
+
+def is_served(path: Path) -> bool:
+    """Whether somebody holds the lock of the journal *path*."""
+    beside = _beside(path, "-lock")
+    try:
+        with contextlib.closing(_connect(beside, "mode=ro", timeout=0)) as probe:
+            probe.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    except sqlite3.Error as error:
+        return _is_busy(error)
+    return False
+
+
+def create(path: Path) -> sqlite3.Connection:
+    """Make an empty journal that is to become *path*: see :func:`publish`. Only its owner can
+    read it, for it holds what people say.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    new = _beside(path, "-new")
+    discard(path)
+    os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    with refusals():
+        made = _connect(new, "mode=rw")
+        made.execute(f"PRAGMA page_size={_PAGE_SIZE}")
+        made.execute("PRAGMA journal_mode=OFF")  # until it is published, nobody needs it
+        made.execute("PRAGMA synchronous=OFF")
+        tables = ";".join(_TABLES)
+        made.executescript(
+            f"BEGIN; PRAGMA application_id={_APPLICATION}; PRAGMA user_version={FORMAT}; {tables};"
+            "COMMIT;"
+        )
+        return made
+
+
+def publish(path: Path, made: sqlite3.Connection) -> None:
+    """Close the journal that :func:`create` has made, and give it the name *path*: on the disk
+    there is a whole journal under that name at any time, the old one or this.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    new = _beside(path, "-new")
+    with refusals():
+        made.execute("PRAGMA journal_mode=WAL")
+        made.close()
+    with new.open("rb+") as file:
+        os.fsync(file.fileno())
+    new.replace(path)
+    if os.name == "posix":
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def discard(path: Path) -> None:
+    """Remove what is left of a journal that was being made when something ended it."""
+    for suffix in ("-new", "-new-journal", "-new-wal", "-new-shm"):
+        _beside(path, suffix).unlink(missing_ok=True)
+
+
+def look(path: Path, served: bool) -> sqlite3.Connection:
+    """Open the journal *path* to read what is in it now, with no more of a trace than need be.
+
+    Args:
+        path: the file.
+        served: whether somebody may be writing to it.
+
+    Raises:
+        Damaged: its tables are not ours.
+        OSError: it cannot be opened.
+    """
+    wal = _beside(path, "-wal")
+    alone = not served and not (wal.exists() and wal.stat().st_size)
+    reading = connect(path, "mode=ro&immutable=1" if alone else "mode=ro")
+    try:
+        with damage():
+            reading.execute("PRAGMA cell_size_check=ON")
+            tables = {sql for (sql,) in reading.execute("SELECT sql FROM sqlite_schema")}
+        if tables != {table.encode() for table in _TABLES}:
+            raise Damaged("its tables are not what they were")
+    except BaseException:
+        reading.close()
+        raise
+    return reading
+
+
+def connect(path: Path, mode: str) -> sqlite3.Connection:
+    """Open the journal *path* in a *mode* of SQLite's URIs.
+
+    Raises:
+        OSError: that is not possible.
+    """
+    with refusals():
+        connection = _connect(path, mode)
+        connection.text_factory = bytes
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute(f"PRAGMA journal_size_limit={_WAL_BYTES}")
+    return connection
+
+
+@contextlib.contextmanager
+def damage() -> Iterator[None]:
+    """Turn SQLite's errors into :class:`Damaged`."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise Damaged(describe(error)) from error
+
+
+@contextlib.contextmanager
+def refusals() -> Iterator[None]:
+    """Turn SQLite's errors into an OSError."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise OSError(describe(error)) from error
+
+
+def describe(error: sqlite3.Error) -> str:
+    """Return what SQLite says, with the name by which it can be looked up."""
+    name = getattr(error, "sqlite_errorname", "")
+    return f"{error} ({name})" if name else str(error)
+
+
+def _is_busy(error: sqlite3.Error) -> bool:
+    return getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def _connect(path: Path, mode: str, timeout: float = _BUSY_SECONDS) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?{mode}",
+        uri=True,
+        timeout=timeout,
+        isolation_level=None,
+        check_same_thread=False,
+    )

@@ -1,0 +1,237 @@
+"""Ten members chat while one source floods, another makes up its addresses, and a third opens
+connections and says nothing.
+
+``make flood`` prints how the members' requests fared, and the server's memory. Half of the members
+speak the plain protocol, half have sessions, all by UDP, where a flood can crowd them out. Each
+sends its next request when the last is answered, and asks again after half a second.
+"""
+
+import argparse
+import contextlib
+import os
+import select
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+from zlib import crc32
+
+from attrs import define, field, frozen
+
+__all__ = ["MEMORY_BOUND", "Fared", "flood"]
+
+MEMBERS: Final = 10
+RETRY_SECONDS: Final = 0.5
+CONNECTIONS: Final = 1_000
+MEMORY_BOUND: Final = 96 << 20
+"""Bytes that the server's process may have, with its default limits, whatever floods it."""
+
+
+@frozen
+class Fared:
+    """How the members' requests fared."""
+
+    at_once: int
+    after_retry: int
+    later: int
+    flooded: int
+    """Datagrams that the two floods sent."""
+    connections: int
+    """Connections that the server let stand."""
+    seconds: float
+    memory: int
+    """The most memory that the server had, in bytes."""
+
+    def __str__(self) -> str:
+        asked = self.at_once + self.after_retry + self.later
+        return (
+            f"{self.flooded:,} datagrams of flood and {self.connections} silent connections in "
+            f"{self.seconds:.0f} s. {asked:,} requests of {MEMBERS} members: {self.at_once:,} "
+            f"answered at once, {self.after_retry:,} after a retry, {self.later:,} later or "
+            f"never. The server had {self.memory / (1 << 20):.0f} MiB at the most."
+        )
+
+
+@define(eq=False)
+class _Asker:
+    """One member: plain, or with a session."""
+
+    number: int
+    port: int
+    session: bool
+    tries: int = 0
+    sent: float = 0.0
+    request: bytes = b""
+    results: list[int] = field(factory=list)
+    token: bytes = b""
+    count: int = 0
+    mark: bytes = b"0"
+    wire: socket.socket = field(factory=lambda: socket.socket(type=socket.SOCK_DGRAM))
+
+    def begin(self) -> None:
+        """Join."""
+        self.wire.connect(("127.0.0.1", self.port))
+        self.wire.settimeout(5)
+        name = b"1 member %d" % self.number
+        if not self.session:
+            self._call(name)
+        else:
+            cookie = self._call(_sealed(b"open 1 main")).split()[2]
+            self.token = self._call(_sealed(b"open 1 main " + cookie)).split()[2]
+            self.count = 1
+            reply = self._call(_sealed(b"%b 1 0\x1e%b" % (self.token, name)))
+            self.mark = reply.split()[4]
+        self.wire.setblocking(False)
+
+    def ask(self) -> None:
+        """Send the next request."""
+        self.count += 1
+        command = b"2 %d says %d" % (self.number, self.count) if self.count % 2 else b"5"
+        self.request = command
+        if self.session:
+            message = b"%b %d %b\x1e%b" % (self.token, self.count, self.mark, command)
+            self.request = _sealed(message)
+        self.tries = 0
+        self.again()
+
+    def again(self) -> None:
+        """Send the request, once more perhaps."""
+        self.tries += 1
+        self.sent = time.monotonic()
+        with contextlib.suppress(OSError):
+            self.wire.send(self.request)
+
+    def take(self) -> None:
+        """Take a reply."""
+        reply = self.wire.recv(65_536)
+        if self.session:
+            words = reply.split(b"\n")[0].split()
+            if len(words) < 6 or words[1] != b"%d" % self.count:
+                return  # to an earlier try
+            self.mark = words[4]
+        self.results.append(self.tries)
+        self.ask()
+
+    def _call(self, request: bytes) -> bytes:
+        self.wire.send(request)
+        return self.wire.recv(65_536)
+
+
+def flood(seconds: int, folder: Path) -> Fared:
+    """Flood a server for *seconds* while members chat."""
+    tool = _compiled(folder)
+    with _server(folder) as (process, port):
+        members = [_Asker(number, port, session=number % 2 == 0) for number in range(MEMBERS)]
+        for member in members:
+            member.begin()
+        idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(CONNECTIONS)]
+        floods = [
+            subprocess.Popen([*tool, kind, str(port), str(seconds)], stdout=subprocess.PIPE)
+            for kind in ("one", "spoof")
+        ]
+        _chat(members, seconds)
+        flooded = sum(int(found.communicate()[0] or 0) for found in floods)
+        standing = sum(not _closed(sock) for sock in idle)
+        memory = _peak_memory(process.pid)
+        for sock in (*idle, *(member.wire for member in members)):
+            sock.close()
+    results = [tries for member in members for tries in member.results]
+    late = sum(tries > 2 for tries in results) + sum(member.tries > 2 for member in members)
+    return Fared(
+        results.count(1), results.count(2), late, flooded, standing, float(seconds), memory
+    )
+
+
+def _chat(members: list[_Asker], seconds: int) -> None:
+    end = time.monotonic() + seconds
+    by_socket = {member.wire: member for member in members}
+    for member in members:
+        member.ask()
+    while time.monotonic() < end:
+        readable, _, _ = select.select(list(by_socket), [], [], 0.02)
+        for sock in readable:
+            with contextlib.suppress(OSError):
+                by_socket[sock].take()
+        now = time.monotonic()
+        for member in members:
+            if now - member.sent > RETRY_SECONDS:
+                member.again()
+        time.sleep(0.002)  # people think, too; and the floods need a core each
+
+
+def _compiled(folder: Path) -> list[str]:
+    """Return the command that floods."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        raise FileNotFoundError("a C compiler is needed; install the package gcc")
+    source = Path(__file__).with_suffix(".c")
+    subprocess.run([compiler, "-O2", "-o", folder / "flood", source], check=True)
+    return [str(folder / "flood")]
+
+
+@contextlib.contextmanager
+def _server(folder: Path) -> "Iterator[tuple[subprocess.Popen[str], int]]":
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port = sock.getsockname()[1]
+    command = [
+        sys.executable,
+        "-m",
+        "groupchat",
+        "serve",
+        "--journal",
+        str(folder / "flood.journal"),
+    ]
+    process = subprocess.Popen(
+        [*command, str(port)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    with process:
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if line.startswith("Join"):
+                    break
+            yield process, port
+        finally:
+            process.terminate()
+
+
+def _closed(sock: socket.socket) -> bool:
+    sock.setblocking(False)
+    try:
+        return not sock.recv(1)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+def _peak_memory(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1_024
+
+
+def _sealed(message: bytes) -> bytes:
+    return b"@%08x %b" % (crc32(message), message)
+
+
+def main() -> None:
+    """Run it from the command line."""
+    parser = argparse.ArgumentParser(prog="make flood", description=__doc__)
+    parser.add_argument("--seconds", type=int, default=30)
+    arguments = parser.parse_args()
+    if os.geteuid() != 0:
+        sys.exit("To make up addresses one has to be root.")
+    with tempfile.TemporaryDirectory() as folder:
+        fared = flood(arguments.seconds, Path(folder))
+    print(fared)
+    sys.exit(bool(fared.later) or fared.memory > MEMORY_BOUND)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+"""News that is told until it is acknowledged (S3), to who asks, waits or follows."""
+
+from attrs import evolve
+
+from groupchat.core.sessions.messages import Answer, Mark
+from groupchat.core.sessions.server import STREAM_REPLY_BYTES, Heard
+from tests.core.sessions.desk import Desk, Visitor, al
+
+
+def test_news_has_position_time_and_kind() -> None:
+    visitor = al()
+    visitor.desk.now = 2_000_000
+    visitor.desk.plain("Bo", "hi")
+    answer = visitor.ask()
+    assert answer.body == b"1 2000000 j Bo has joined\n2 2000000 s Bo: hi\n"
+    assert (answer.begin, answer.stop, answer.end) == (Mark(1), Mark(3), 3)
+
+
+def test_it_is_told_again_until_it_is_acknowledged() -> None:
+    visitor = al()
+    visitor.desk.plain("Bo", "one")
+    lost = visitor.answer()
+    visitor.desk.plain("Bo", "two")
+    late = visitor.answer()
+    assert late.body.startswith(lost.body)
+    assert visitor.position == 1
+    visitor.take(late)
+    assert visitor.position == 1  # he has said nothing yet
+    assert visitor.ask().body == b""
+    assert visitor.position == 4
+    assert visitor.told == visitor.desk.lines(1)
+
+
+def test_a_restart_forgets_no_more_than_was_acknowledged_by_requests_that_only_read() -> None:
+    visitor = al()
+    visitor.desk.plain("Bo", "one")
+    visitor.ask()
+    visitor.ask(b"2 hi")
+    assert visitor.position == 4
+    visitor.desk.plain("Bo", "two")
+    visitor.ask()
+    visitor.ask()
+    assert visitor.position == 5
+    visitor.desk.restart()
+    assert visitor.position == 4
+    assert visitor.ask().body == b""  # for he says himself how far he is
+    assert visitor.position == 5
+
+
+def test_a_mark_moves_the_cursor_forward_and_never_back() -> None:
+    visitor = al()
+    visitor.desk.plain("Bo", "one", "two")
+    for mark, position in [(2, 2), (1, 2), (0, 2), (3, 3), (2, 3)]:
+        visitor.mark = Mark(mark)
+        visitor.answer()
+        assert visitor.position == position
+
+
+def test_also_the_mark_of_a_repeat_and_of_a_command_count() -> None:
+    visitor = al()
+    visitor.desk.plain("Bo", "one", "two")
+    visitor.mark = Mark(2)
+    request = visitor.request(b"2 hi")
+    visitor.send(request)
+    assert visitor.position == 2
+    visitor.send(evolve(request, mark=Mark(3)))
+    assert visitor.position == 3
+    visitor.send(evolve(request, mark=Mark(1)))
+    assert visitor.position == 3
+    visitor.desk.restart()
+    assert visitor.position == 2
+
+
+def test_what_others_have_acknowledged_is_their_own_affair() -> None:
+    desk = Desk()
+    one, other = Visitor(desk).open().joined("Al"), Visitor(desk, "udp b").open().joined("Bo")
+    desk.plain("Cy", "hi")
+    one.ask()
+    one.ask()
+    other.ask()
+    assert [line.split()[0] for line in other.told] == [b"2", b"3"]
+    assert [line.split()[0] for line in one.told] == [b"1", b"2", b"3"]
+
+
+def test_who_joins_again_begins_at_his_new_join() -> None:
+    visitor = al()
+    visitor.desk.plain("Bo", "one")
+    visitor.ask(b"4")
+    visitor.desk.plain("Bo", "two")
+    answer = visitor.ask(b"1 Al")
+    assert answer == Answer(3, ("done",), Mark(6), Mark(6), 6)
+    visitor.desk.plain("Bo", "three")
+    assert visitor.ask().body == b"6 1000000 s Bo: three\n"
+
+
+def test_own_lines_are_left_out_and_passed() -> None:
+    visitor = al()
+    visitor.ask(b"2 a", b"2 b")
+    visitor.desk.plain("Bo", "c")
+    visitor.ask(b"2 d")
+    visitor.desk.plain("Bo", "e")
+    visitor.ask(b"2 f")
+    visitor.ask()
+    assert [line.split(b" ", 2)[2] for line in visitor.told] == [
+        b"j Bo has joined",
+        b"s Bo: c",
+        b"s Bo: e",
+    ]
+    assert visitor.mark == Mark(visitor.desk.chat.group.timeline.end)
+
+
+def heard(visitor: Visitor) -> Heard:
+    """Have the next request of *visitor* heard."""
+    what = visitor.desk.hear(visitor.request(wait=9).encode(), visitor.address, visitor.datagram)
+    assert isinstance(what, Heard)
+    return what
+
+
+def test_whether_there_is_news_beyond_a_mark() -> None:
+    visitor = al(page_bytes=1)
+    sessions, nobody = visitor.desk.sessions, Visitor(visitor.desk, "udp z").open()
+    assert not sessions.has_news(heard(visitor))
+    assert not sessions.has_news(heard(nobody))
+    visitor.ask(b"2 own")
+    assert not sessions.has_news(heard(visitor))
+    waiting = heard(visitor)
+    visitor.desk.plain("Bo", "hi")
+    assert sessions.has_news(waiting)
+    visitor.ask()
+    assert not sessions.has_news(heard(visitor))
+    assert not sessions.has_news(heard(nobody))
+    visitor.desk.plain("Bo", "hi")
+    last = visitor.desk.chat.group.timeline.end
+    visitor.ask(b"2 own")
+    visitor.mark = Mark(last - 1)
+    visitor.desk.drop(last + 1)
+    assert sessions.has_news(heard(visitor))  # that something is missing
+
+
+def test_news_for_a_follower_is_whole_lines_from_a_position() -> None:
+    visitor = al(datagram=None)
+    sessions, sender = visitor.desk.sessions, visitor.sender
+    assert sessions.push(sender, 1) is None
+    assert sessions.push("session x", 0) is None
+    visitor.desk.plain("Bo", "hi", "x" * 4_000)
+    pushed = sessions.push(sender, 2)
+    assert pushed is not None
+    assert (pushed.number, pushed.results) == (0, ())
+    assert (pushed.begin, pushed.stop, pushed.end) == (Mark(2), Mark(4), 4)
+    assert pushed.body == b"2 1000000 s Bo: hi\n3 1000000 s Bo: " + b"x" * 4_000 + b"\n"
+    assert sessions.push(sender, 4) is None
+    assert visitor.position == 1  # it is only on its way
+    visitor.ask(b"2 own")
+    own = sessions.push(sender, 4)
+    assert own is not None
+    assert (own.stop, own.body) == (Mark(5), b"")
+
+
+def test_a_long_news_for_a_follower_comes_piece_by_piece() -> None:
+    visitor = al(datagram=None)
+    sender = visitor.sender
+    visitor.desk.plain("Bo", *["x" * 4_000] * 100)
+    position, lines = 1, b""
+    while pushed := visitor.desk.sessions.push(sender, position):
+        assert pushed.begin == Mark(position)
+        assert len(pushed.encode()) <= STREAM_REPLY_BYTES
+        lines += pushed.body
+        position = pushed.stop.position
+    assert lines.split(b"\n")[:-1] == visitor.desk.lines(1)

@@ -1,0 +1,157 @@
+"""The archive of the timeline: full pages put away and brought back, and old ones dropped."""
+
+from groupchat.core.timeline import Page, Timeline
+from tests.core.reading import Shelf, append, filled, read, text
+
+
+def test_the_full_pages_can_be_put_away_but_for_the_newest() -> None:
+    timeline = filled(14)
+    timeline.open(author=1, position=0)
+    firsts = [[page.first for page in timeline.closed(keep)] for keep in range(5)]
+    assert firsts == [[0, 4, 8], [0, 4], [0], [], []]
+    shelf = Shelf()
+    shelf.put(timeline, *timeline.closed(1))
+    assert [page.first for page in timeline.closed(0)] == [8]
+    assert timeline.closed(1) == []
+    assert not shelf.asked
+
+
+def test_who_is_far_behind_has_one_page_brought_at_a_time_as_he_reads() -> None:
+    timeline = filled(14)
+    cursor = timeline.open(author=1, position=1)
+    shelf = Shelf()
+    shelf.put(timeline, *timeline.closed(1))
+    spans = iter(timeline.pending(cursor))
+    assert not shelf.asked
+    assert next(spans).text() == b"1\n2\n3\n"
+    assert shelf.asked == [0]
+    assert next(spans).text() == b"4\n5\n6\n7\n"
+    assert shelf.asked == [0, 4]
+    assert b"".join(span.text() for span in spans) == b"8\n9\n10\n11\n12\n13\n"
+    assert shelf.asked == [0, 4]
+
+
+def test_a_budget_brings_no_more_than_fits() -> None:
+    timeline = filled(14)
+    cursor = timeline.open(author=1, position=2)
+    shelf = Shelf()
+    shelf.put(timeline, *timeline.closed(0))
+    assert read(timeline, cursor, budget=7) == b"2\n3\n4\n5\n"
+    assert cursor.position == 6
+    assert set(shelf.asked) == {0, 4}
+    assert read(timeline, cursor) == b"6\n7\n8\n9\n10\n11\n12\n13\n"
+
+
+def test_own_lines_are_left_out_of_what_was_put_away() -> None:
+    timeline = Timeline(page_bytes=8)
+    cursor, other = timeline.open(author=1), timeline.open(author=2)
+    for number in range(9):
+        append(timeline, b"%d" % number, author=cursor if number % 3 else other)
+    shelf = Shelf()
+    shelf.put(timeline, *timeline.closed(0))
+    assert read(timeline, cursor) == b"0\n3\n6\n"
+    assert read(timeline, other) == b"1\n2\n4\n5\n7\n8\n"
+    assert timeline.start == 8
+
+
+def test_pages_that_everybody_has_passed_are_forgotten_on_the_shelf_too() -> None:
+    timeline = filled(9)
+    cursor = timeline.open(author=1, position=0)
+    shelf = Shelf()
+    pages = timeline.closed(0)
+    shelf.put(timeline, *pages)
+    timeline.advance(cursor, 7)
+    assert [page.first for page in timeline.pages] == [4, 8]
+    assert not shelf.asked  # to forget one, nobody need look at it
+    # What was forgotten while it was being put away is not put back.
+    shelf.put(timeline, *pages)
+    assert [page.first for page in timeline.pages] == [4, 8]
+    assert text(timeline.excerpt(4)) == b"4\n5\n6\n7\n8\n"
+
+
+def test_an_excerpt_keeps_the_pages_it_was_given() -> None:
+    timeline = filled(9)
+    excerpt = timeline.excerpt(2)
+    shelf = Shelf()
+    shelf.put(timeline, *timeline.closed(0))
+    assert text(excerpt) == b"2\n3\n4\n5\n6\n7\n8\n"
+    assert not shelf.asked
+
+
+def test_a_timeline_can_begin_with_pages_on_a_shelf() -> None:
+    before = filled(10)
+    shelf = Shelf()
+    shelf.put(before, *before.closed(0))
+    last = before.pages[-1].load()
+    after = Timeline(8, end=10, pages=[*before.pages[:-1], last])
+    assert (after.start, after.end) == (0, 10)
+    assert not shelf.asked
+    append(after, b"a", b"b", b"c")
+    assert text(after.excerpt(7)) == b"7\n8\n9\na\nb\nc\n"
+    assert [page.first for page in after.pages] == [0, 4, 8, 12]
+
+
+def test_of_pages_on_a_shelf_the_last_is_brought_at_once() -> None:
+    before = filled(6)
+    shelf = Shelf()
+    pages = [page.load() for page in before.pages]
+    shelf.put(before, *pages)
+    after = Timeline(8, end=6, pages=before.pages)
+    assert shelf.asked == [4]
+    assert isinstance(after.pages[-1], Page)
+
+
+def test_old_pages_are_dropped_read_or_not_and_whoever_missed_them_is_told_how_many() -> None:
+    timeline = filled(14)
+    late = timeline.open(author=1, position=1)
+    later = timeline.open(author=2, position=6)
+    timeline.drop(before=10, time=777)
+    assert timeline.start == 8
+    assert timeline.dropped_time == 777
+    excerpt = timeline.pending(late)
+    assert (excerpt.start, excerpt.stop, excerpt.removed, excerpt.removed_time) == (8, 14, 7, 777)
+    assert text(excerpt) == b"8\n9\n10\n11\n12\n13\n"
+    assert timeline.pending(later).removed == 2
+    timeline.advance(late, excerpt.stop)
+    assert timeline.pending(late).removed == 0
+    assert read(timeline, later) == b"8\n9\n10\n11\n12\n13\n"
+    assert timeline.start == 12
+
+
+def test_an_excerpt_that_is_cut_tells_of_what_is_missing_all_the_same() -> None:
+    timeline = filled(14)
+    late = timeline.open(author=1, position=1)
+    timeline.drop(before=8, time=777)
+    excerpt = timeline.pending(late, budget=3)
+    assert (excerpt.stop, excerpt.removed, excerpt.removed_time) == (10, 7, 777)
+
+
+def test_when_all_but_the_last_page_is_dropped_that_one_is_left() -> None:
+    timeline = filled(14)
+    late = timeline.open(author=1, position=3)
+    timeline.drop(before=14, time=1)
+    assert timeline.start == 12
+    assert timeline.pending(late).removed == 9
+    assert read(timeline, late) == b"12\n13\n"
+
+
+def test_where_nothing_is_old_enough_nothing_is_dropped() -> None:
+    timeline = filled(14)
+    for before in (-1, 0, 3):
+        timeline.drop(before, time=1)
+    assert (timeline.start, timeline.dropped_time) == (0, 0)
+    timeline.drop(4, time=1)
+    assert (timeline.start, timeline.dropped_time) == (4, 1)
+    timeline.drop(4, time=2)
+    assert (timeline.start, timeline.dropped_time) == (4, 1)
+
+
+def test_pages_on_a_shelf_are_dropped_without_a_look() -> None:
+    timeline = filled(14)
+    cursor = timeline.open(author=1, position=0)
+    shelf = Shelf()
+    shelf.put(timeline, *timeline.closed(0))
+    timeline.drop(9, time=5)
+    assert not shelf.asked
+    assert read(timeline, cursor) == b"8\n9\n10\n11\n12\n13\n"
+    assert shelf.asked == [8]

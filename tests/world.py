@@ -1,0 +1,144 @@
+"""A world for the server that is moved on by hand: peers that record, a clock, a slow journal."""
+
+from collections.abc import Callable, Iterable
+
+from attrs import define, field
+
+from groupchat.core.chat import Chat
+from groupchat.core.records import Drop, Record
+from groupchat.journal import MemoryJournal
+from groupchat.journal.interface import Done
+from groupchat.server import NO_LIMITS, Limits, Server
+
+__all__ = ["Recorder", "SlowJournal", "World"]
+
+
+class Recorder:
+    """A peer that keeps what it is sent: a connection, or (with *datagram*) an address."""
+
+    def __init__(self, sender: str, datagram: int | None = None, source: str = "192.0.2.1") -> None:
+        self.sender = sender
+        self.source = source
+        self.datagram = datagram
+        self.replies: list[bytes | None] = []
+        """None where there was to be no reply."""
+        self.pushed: list[bytes] = []
+        self.takes_more: list[Callable[[], None]] = []
+        """To be called when a push has been taken."""
+        self.closed = False
+
+    def reply(self, pieces: Iterable[bytes] | None) -> None:
+        self.replies.append(None if pieces is None else b"".join(pieces))
+
+    def push(self, pieces: Iterable[bytes], sent: Callable[[], None]) -> None:
+        self.pushed.append(b"".join(pieces))
+        self.takes_more.append(sent)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class SlowJournal:
+    """A journal that has written something down when the test says so."""
+
+    def __init__(self, chat: Chat | None = None) -> None:
+        self.chat = chat or Chat()
+        self.batches: list[list[Record]] = []
+        """All that were to be appended."""
+        self.old: list[Drop] = []
+        """What is to be let go of, one a tick."""
+        self.rests = 0
+        self._done: Done | None = None
+
+    def append(self, records: Iterable[Record], done: Done) -> None:
+        assert self._done is None, "two at a time"
+        assert not self.rests
+        self.batches.append(list(records))
+        self._done = done
+
+    def written(self, error: OSError | None = None) -> None:
+        """Have the batch under way be written, or not."""
+        done, self._done = self._done, None
+        assert done is not None
+        done(error)
+
+    def outdated(self, now: int) -> Drop | None:
+        assert now
+        return self.old.pop(0) if self.old else None
+
+    def rest(self, done: Done) -> None:
+        assert self._done is None
+        self.rests += 1
+        self._done = done
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+@define(eq=False)
+class _Timer:
+    time: int
+    call: Callable[[], None]
+    cancelled: bool = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+@define(eq=False)
+class World:
+    """A server's scheduler, and the server."""
+
+    journal: MemoryJournal | SlowJournal = field(factory=MemoryJournal)
+    limits: Limits = NO_LIMITS
+    now: int = 1_000_000
+    due: list[Callable[[], None]] = field(factory=list)
+    timers: list[_Timer] = field(factory=list)
+    drawn: int = 0
+    server: Server = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.server = Server(self.journal, self, self.limits)
+        self.turn()
+
+    def time(self) -> int:
+        return self.now
+
+    def draw(self) -> bytes:
+        self.drawn += 1
+        return bytes([self.drawn]) * 16
+
+    def call_soon(self, call: Callable[[], None]) -> None:
+        self.due.append(call)
+
+    def call_later(self, seconds: float, call: Callable[[], None]) -> _Timer:
+        timer = _Timer(self.now + round(1_000 * seconds), call)
+        self.timers.append(timer)
+        return timer
+
+    def turn(self) -> None:
+        """Call what is due now, and nothing that becomes due by that."""
+        due, self.due = self.due, []
+        for call in due:
+            call()
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass, and call whatever becomes due."""
+        end = self.now + round(1_000 * seconds)
+        while True:
+            self.timers = [timer for timer in self.timers if not timer.cancelled]
+            timer = min(self.timers, key=lambda timer: timer.time)
+            if timer.time > end:
+                break
+            self.timers.remove(timer)
+            self.now = max(self.now, timer.time)
+            timer.call()
+            self.turn()
+        self.now = end
+
+    def ask(self, peer: Recorder, *requests: bytes) -> bytes | None:
+        """Have *requests* of *peer* carried out in one turn; return the last reply."""
+        for request in requests:
+            self.server.receive(request, peer)
+        self.turn()
+        return peer.replies[-1] if peer.replies else None
