@@ -300,6 +300,21 @@ def test_plain_requests_and_sessions_are_one_batch(journal: SlowJournal) -> None
     assert answer == Answer(1, ("done", "done"), Mark(3), Mark(3), 3)
 
 
+def test_a_peer_is_welcomed_when_it_has_become_a_member(journal: SlowJournal) -> None:
+    world, plain, session = World(journal), Recorder("a"), Recorder("tcp b #1")
+    opened = decode_reply(world.ask(session, Open("main").encode()) or b"")
+    assert isinstance(opened, Opened)
+    for number, error in enumerate([OSError("the disk is full"), None], 1):
+        world.server.receive(b"1 Alice", plain)
+        world.ask(session, Ask(opened.token, number, Mark(0), (b"1 Bob", b"2 Hi")).encode())
+        assert (plain.welcomed, session.welcomed) == (0, 0)
+        journal.written(error)
+    assert (plain.welcomed, session.welcomed) == (1, 1)
+    world.ask(plain, b"2 hi", b"1 Zed", b"4")
+    journal.written()
+    assert plain.welcomed == 1
+
+
 def test_a_session_is_told_what_was_not_stored(journal: SlowJournal) -> None:
     world, bob = World(journal), Recorder("tcp b #1")
     opened = decode_reply(world.ask(bob, Open("main").encode()) or b"")

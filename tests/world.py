@@ -25,6 +25,7 @@ class Recorder:
         self.pushed: list[bytes] = []
         self.takes_more: list[Callable[[], None]] = []
         """To be called when a push has been taken."""
+        self.welcomed = 0
         self.closed = False
 
     def reply(self, pieces: Iterable[bytes] | None) -> None:
@@ -33,6 +34,9 @@ class Recorder:
     def push(self, pieces: Iterable[bytes], sent: Callable[[], None]) -> None:
         self.pushed.append(b"".join(pieces))
         self.takes_more.append(sent)
+
+    def welcome(self) -> None:
+        self.welcomed += 1
 
     def close(self) -> None:
         self.closed = True

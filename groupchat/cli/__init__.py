@@ -8,6 +8,7 @@ import click
 from groupchat import __version__
 from groupchat.cli.connect import connect
 from groupchat.cli.demo import demo
+from groupchat.cli.journal import journal
 from groupchat.cli.serve import serve
 
 __all__ = ["main"]
@@ -45,3 +46,4 @@ def main() -> None:
 main.add_command(serve)
 main.add_command(connect)
 main.add_command(demo)
+main.add_command(journal)

@@ -21,15 +21,16 @@ class Progress:
     Args:
         label: what is being done.
         total: how much there is to do, more or less; 0 if nobody knows.
+        hidden: whether to show nothing at all.
     """
 
-    def __init__(self, label: str, total: int) -> None:
+    def __init__(self, label: str, total: int, *, hidden: bool = False) -> None:
         self._label = label
         self._total = total
         self._done = 0
         self._shown = False
         self._next = time.monotonic() + PATIENCE_SECONDS
-        self._terminal = sys.stderr is not None and sys.stderr.isatty()
+        self._terminal = not hidden and sys.stderr is not None and sys.stderr.isatty()
 
     def add(self, amount: int) -> None:
         """Take note that so much more is done."""

@@ -5,10 +5,8 @@ import contextlib
 import errno
 import secrets
 import shlex
-import shutil
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -28,6 +26,7 @@ from groupchat.cli.parameters import (
     endpoint,
     retention,
 )
+from groupchat.cli.program import program
 from groupchat.cli.progress import Progress
 from groupchat.journal import (
     Damaged,
@@ -175,7 +174,7 @@ def _open(path: Path | None, retain: Retention, scheduler: "_Scheduler") -> Jour
     except Damaged as error:
         raise click.ClickException(
             f"{name} is damaged: {error}. "
-            f"See what can be saved: {_program()} journal check {shlex.quote(name)}"
+            f"See what can be saved: {program()} journal check {shlex.quote(name)}"
         ) from error
     except OSError as error:
         raise click.ClickException(
@@ -258,12 +257,12 @@ def _why(error: OSError, name: str, host: str, port: int) -> str:
     if error.errno == errno.EADDRINUSE:
         return (
             f"port {port} ({name}) is in use; is a server running already? "
-            f"Choose another port: {_program()} serve {port % MAX_PORT + 1}"
+            f"Choose another port: {program()} serve {port % MAX_PORT + 1}"
         )
     if isinstance(error, PermissionError):
         return (
             f"port {port} ({name}) is not allowed for you; ports below 1024 are often reserved. "
-            f"Choose another port: {_program()} serve {DEFAULT_PORT}"
+            f"Choose another port: {program()} serve {DEFAULT_PORT}"
         )
     if error.errno == errno.EADDRNOTAVAIL:
         return f"this machine does not have the address {host}. For any it has: --host 0.0.0.0"
@@ -282,17 +281,10 @@ def _banner(
     lines += ["", "Join from another terminal:"]
     for point, listener in zip(endpoints, listeners, strict=True):
         option = "" if point.name == "udp" else f"--transport {point.name} "
-        lines.append(f"  {_program()} connect {option}{nearby} {listener.port}")
+        lines.append(f"  {program()} connect {option}{nearby} {listener.port}")
     if host in _ANY_HOST:
         lines.append("From other machines, with this machine's address in place of " + nearby + ".")
     elif host in _THIS_MACHINE:
         everywhere = "::" if ":" in host else "0.0.0.0"
         lines.append(f"Only this machine can join. To let the network in: --host {everywhere}")
     return "\n".join([*lines, ""])
-
-
-def _program() -> str:
-    """Return the command that started us, as it can be typed again."""
-    if sys.argv[0].endswith("__main__.py"):
-        return "python -m groupchat"
-    return "groupchat" if shutil.which("groupchat") else sys.argv[0]

@@ -21,6 +21,7 @@ its numbers have been used.
 
 import contextlib
 import errno
+import itertools
 import json
 import os
 import re
@@ -81,7 +82,7 @@ class Slot:
                     slot = cls._taken(path, server, tell)
                     if slot is not None and slot._load():
                         return slot
-            for number in range(1, sys.maxsize):
+            for number in itertools.count(1):
                 path = folder / f"{stem}.{number}.json"
                 slot = None if path.exists() else cls._taken(path, server, tell)
                 if slot is not None:

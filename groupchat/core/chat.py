@@ -97,6 +97,7 @@ class Chat:
         return {
             "time": self.time,
             "end": timeline.end,
+            "start": timeline.start,
             "dropped_time": timeline.dropped_time,
             "pages": [[page.first, page.stop] for page in timeline.pages],
             "members": [
@@ -124,9 +125,13 @@ class Chat:
             page = bring(last.first)
             page.truncate(last.stop - last.first)
             pages: Sequence[Page | Shelved] = [*shelved, page]
-            group = Group(
-                Timeline(end=snapshot["end"], pages=pages, dropped_time=snapshot["dropped_time"])
+            timeline = Timeline(
+                end=snapshot["end"],
+                pages=pages,
+                dropped_time=snapshot["dropped_time"],
+                start=snapshot["start"],
             )
+            group = Group(timeline)
             for sender, name, joined, position, untold in snapshot["members"]:
                 cursor = group.timeline.open(joined, position)
                 group.admit(sender, Member(name, joined, cursor, untold))

@@ -227,6 +227,7 @@ class Timeline:
         pages: what there is of the events before it, without a gap; the next event goes to the
             last one.
         dropped_time: when events were last dropped, in milliseconds since 1970.
+        start: the position before which all have been dropped.
 
     Raises:
         ValueError: the pages do not end where the timeline does.
@@ -238,6 +239,7 @@ class Timeline:
         end: int = 0,
         pages: Sequence[AnyPage] = (),
         dropped_time: int = 0,
+        start: int = 0,
     ) -> None:
         self._page_bytes = page_bytes
         self._pages: list[AnyPage] = list(pages) or [Page(end)]
@@ -251,11 +253,12 @@ class Timeline:
         self._lowest = end  # no cursor stands before this
         self.dropped_time = dropped_time
         """When events were last dropped, in milliseconds since 1970; 0 for never."""
+        self._dropped = start  # nothing before this is told, although its page may be here still
 
     @property
     def start(self) -> int:
         """The position of the oldest event that is still kept."""
-        return self._pages[0].first
+        return max(self._dropped, self._pages[0].first)
 
     @property
     def pages(self) -> Sequence[AnyPage]:
@@ -307,7 +310,7 @@ class Timeline:
 
     def excerpt(self, position: int, author: int = NOBODY) -> Excerpt:
         """Return all from *position* to the end but the events of *author*."""
-        if position >= self._last.first:
+        if position >= self._last.first and position >= self._dropped:
             return Excerpt(position, self.end, author, 0, 0, (self._last,))
         start = max(position, self.start)
         pages = self._pages[self._index(start) :]
@@ -338,23 +341,27 @@ class Timeline:
     def shelve(self, pages: Sequence[Page], bring: Callable[[int], Page]) -> None:
         """Let go of *pages*, which *bring* can bring back."""
         for page in pages:
-            if page.first >= self.start:  # else it has been forgotten meanwhile
+            if page.first >= self._pages[0].first:  # else it has been forgotten meanwhile
                 self._pages[self._index(page.first)] = Shelved(page.first, page.stop, bring)
 
     def drop(self, before: int, time: int) -> None:
-        """Let go of the pages that end at or before position *before*, read or not.
+        """Let go of all events before position *before*, read or not. The pages that they are in
+        go when none of their events is left.
 
         Args:
             before: a position.
             time: when this is, in milliseconds since 1970; readers who had not come so far
                 are told.
         """
+        before = min(before, self.end)
+        if before <= self.start:
+            return
+        self._dropped = before
+        self.dropped_time = time
         kept = 0
         while kept < len(self._pages) - 1 and self._pages[kept].stop <= before:
             kept += 1
-        if kept:
-            del self._pages[:kept]
-            self.dropped_time = time
+        del self._pages[:kept]
 
     def _index(self, position: int) -> int:
         """Return which of the pages kept *position* belongs to."""

@@ -33,6 +33,7 @@ from groupchat.journal.storage import Damaged
 
 __all__ = [
     "FORMAT",
+    "Newer",
     "Unusable",
     "connect",
     "create",
@@ -51,6 +52,7 @@ FORMAT: Final = 1
 """The version of the format that is written, and the newest that is read."""
 
 _PAGE_SIZE: Final = 8_192  # bytes
+_MOST_VERSION: Final = 1_000  # what says more is damaged
 _APPLICATION: Final = 0x67726368  # "grch": says in the file's header that it is ours
 _MAGIC: Final = b"SQLite format 3\0"
 _BUSY_SECONDS: Final = 5.0  # for which a lock of SQLite's own is waited for
@@ -68,7 +70,20 @@ _TABLES: Final = tuple(
 
 
 class Unusable(Exception):
-    """The file cannot be used as a journal. The message says why, and what to do."""
+    """The file cannot be used as a journal. The message says why, and what to do.
+
+    Args:
+        problem: why.
+        advice: what to do about it when a server is started.
+    """
+
+    def __init__(self, problem: str, advice: str) -> None:
+        super().__init__(f"{problem}; {advice}")
+        self.problem = problem
+
+
+class Newer(Unusable):
+    """It is from a newer version."""
 
 
 def inspect(path: Path) -> bool:
@@ -88,24 +103,25 @@ def inspect(path: Path) -> bool:
         wal = _beside(path, "-wal")
         if wal.exists() and wal.stat().st_size:
             raise Unusable(
-                f"{path} is gone, but its newest part, {wal}, is there; put the first back, "
-                "or the second away"
+                f"{path} is gone, but its newest part, {wal}, is there",
+                "put the first back, or the second away",
             ) from None
         return False
     if not stat.S_ISREG(mode):  # to open a pipe would wait for ever
-        raise Unusable(f"{path} is not a file; {another}")
+        raise Unusable(f"{path} is not a file", another)
     with path.open("rb") as file:
         header = file.read(100)
     if not header:
-        raise Unusable(f"{path} is empty; if it should be, remove it, or {another}")
+        raise Unusable(f"{path} is empty", f"if it should be, remove it, or {another}")
     ours = int.from_bytes(header[68:72], "big") == _APPLICATION
     version = int.from_bytes(header[60:64], "big")
-    if len(header) < 100 or not header.startswith(_MAGIC) or not ours or not version:
-        raise Unusable(f"{path} is not a journal of groupchat; {another}")
+    ours = ours and 0 < version < _MOST_VERSION and header.startswith(_MAGIC)
+    if len(header) < 100 or not ours:
+        raise Unusable(f"{path} is not a journal of groupchat", another)
     if version > FORMAT:
-        raise Unusable(
-            f"{path} is from a newer groupchat (format {version}, and this one reads {FORMAT}); "
-            f"upgrade, or {another}"
+        raise Newer(
+            f"{path} is from a newer groupchat (format {version}, and this one reads {FORMAT})",
+            f"upgrade, or {another}",
         )
     return True
 
@@ -132,8 +148,8 @@ def lock(path: Path) -> sqlite3.Connection:
         held.close()
         if _is_busy(error):
             raise Unusable(
-                f"{path} is in use; is a server running already? Stop it, or choose another port "
-                "or another --journal"
+                f"{path} is in use",
+                "is a server running already? Stop it, or choose another port or another --journal",
             ) from error
         raise OSError(describe(error)) from error
     return held

@@ -1,11 +1,11 @@
 """How the state is found again from what is stored.
 
-What lives here: the two ways from a journal to a chat. What must not: anything that writes.
+What lives here: how what is stored becomes a chat. What must not: anything that writes.
 
-Theory. The log alone decides. So the straight way is to take the state in which it begins, which
-is an empty chat or the *base*, and to apply all records: :func:`rebuild`. The short way is to
-take the newest snapshot, and to apply the batches that came after it: :func:`recover`. Both lead
-to the same state; both check every batch there is, so that damage is found when a journal is
+Theory. The log alone decides. The straight way would be to take the state in which it begins, an
+empty chat or the *base*, and to apply all records. The short way is to take the newest snapshot,
+and to apply the batches that came after it; it leads to the same state. But every batch is
+checked, those before the snapshot too, and every page; so damage is found when a journal is
 opened, and not when somebody happens to come by.
 """
 
@@ -17,13 +17,12 @@ from groupchat.core.chat import Chat
 from groupchat.core.timeline import Page
 from groupchat.journal.chain import Chain
 from groupchat.journal.rows import (
-    BASE,
     BATCH,
     PAGE,
     SNAPSHOT,
     State,
     check,
-    events_of,
+    header_of,
     records_of,
     state_of,
 )
@@ -33,7 +32,6 @@ __all__ = [
     "Progress",
     "Recovered",
     "beginning",
-    "rebuild",
     "recover",
     "replay",
     "restore",
@@ -89,35 +87,13 @@ def recover(reading: Reading, bring: Callable[[int], Page], progress: Progress =
     return Recovered(chat, chain, base, chain.records - state.records)
 
 
-def rebuild(
-    reading: Reading, shelve: Callable[[Chat], object], took: Callable[[Row], object] = bool
-) -> Recovered:
-    """Return the state by the straight way.
-
-    Args:
-        reading: the journal.
-        shelve: called after every batch, to take full pages out of memory.
-        took: called with every batch that has been checked and applied.
-
-    Raises:
-        Damaged: the log cannot be trusted.
-    """
-    chain, base = Chain.begin(reading)
-    chat = restore(BASE, base or beginning(), without_pages)
-    for batch in chain.follow(reading.batches(chain.number)):
-        replay(chat, batch)
-        shelve(chat)
-        took(batch)
-    return Recovered(chat, chain, base, chain.records - (base or beginning()).records)
-
-
 def replay(chat: Chat, batch: Row) -> None:
     """Apply the records of *batch* to *chat*.
 
     Raises:
         Damaged: that makes no sense.
     """
-    if events_of(batch) != chat.group.timeline.end:
+    if header_of(batch).events != chat.group.timeline.end:
         raise Damaged(f"{BATCH} {batch.number:,} does not fit the state before it")
     try:
         for record in records_of(batch):

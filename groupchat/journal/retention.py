@@ -96,10 +96,10 @@ class Removal:
             excess = size - most + most // _PORTION
         if oldest < 0 and not excess:
             return None
-        base = self._go_on(oldest, excess, last, timeline.pages[0].first)
+        base = self._go_on(oldest, excess, last, timeline.pages[0].first, now)
         return base if base.position > timeline.start else None  # else it would not be worth it
 
-    def _go_on(self, oldest: int, excess: int, last: int, first_page: int) -> Base:
+    def _go_on(self, oldest: int, excess: int, last: int, first_page: int, now: int) -> Base:
         state, chat = self._state, self._chat or restore(BASE, self._state, without_pages)
         self._chat = None  # until this has come to a good end
         number, checksum, records = state.number, state.checksum, state.records
@@ -114,7 +114,7 @@ class Removal:
             if records - state.records >= STEP_RECORDS:
                 break
         position = chat.group.timeline.end
-        whole = {**chat.snapshot(), "pages": [[position, position]]}
+        whole = {**chat.snapshot(), "pages": [[position, position]], "dropped_time": now}
         self._state, self._chat = State(number, checksum, records, whole), chat
         self._since = None
         return Base(state_row(BASE, self._state), position)

@@ -41,10 +41,11 @@ __all__ = [
     "BATCH",
     "PAGE",
     "SNAPSHOT",
+    "Header",
     "State",
     "batch_row",
     "check",
-    "events_of",
+    "header_of",
     "page_of",
     "page_row",
     "records_of",
@@ -65,6 +66,7 @@ _MOST: Final = 1 << 62  # no number in a row is greater
 _SHAPE: Final = {
     "time": int,
     "end": int,
+    "start": int,
     "dropped_time": int,
     "pages": [[int, int]],
     "members": [[str, str, int, int, int]],
@@ -127,16 +129,31 @@ def batch_row(
     return seal(BATCH, number, "\n".join(lines).encode())
 
 
-def events_of(row: Row) -> int:
-    """Return how many events there had been before a batch.
+@frozen
+class Header:
+    """What a batch says of the log before it."""
+
+    checksum: int
+    """Of the batch before; 0 if it is the first."""
+    records: int
+    """How many there had been."""
+    events: int
+    """How many there had been."""
+
+
+def header_of(row: Row) -> Header:
+    """Return what a batch says of the log before it.
 
     Raises:
-        Damaged: it does not say.
+        Damaged: it says nothing, or is another batch.
     """
-    words = row.body.partition(b"\n")[0].split(b" ")
-    if len(words) != 4 or not words[3].isdigit() or len(words[3]) > 18:
+    words = row.body[:80].partition(b"\n")[0].split(b" ")
+    if len(words) != 4 or not all(word.isdigit() and len(word) < 19 for word in words):
         raise _nonsense(row)
-    return int(words[3])
+    number, checksum, records, events = map(int, words)
+    if number != row.number:
+        raise _nonsense(row)
+    return Header(checksum, records, events)
 
 
 def records_of(row: Row) -> list[Record]:
@@ -149,7 +166,7 @@ def records_of(row: Row) -> list[Record]:
         records = [Record.decode(text) for text in row.body.decode().split("\n")[1:]]
     except ValueError as error:
         raise _nonsense(row) from error
-    if any(
+    if not records or any(
         not (0 <= n.time < _MOST and -_MOST < n.standing < _MOST and 0 <= n.number < _MOST)
         for n in records
     ):
@@ -266,6 +283,7 @@ def _adds_up(chat: dict[str, Any]) -> bool:
     pages, members, end = chat["pages"], chat["members"], chat["end"]
     return (
         bool(pages)
+        and chat["start"] <= end
         and all(first <= stop for first, stop in pages)
         and all(one[1] == other[0] for one, other in pairwise(pages))
         and pages[-1][1] == end

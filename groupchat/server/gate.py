@@ -9,7 +9,6 @@ so, but no more often than he may ask; and a stranger gets no answer, for that c
 somebody else whose address he has put on his request.
 """
 
-from ipaddress import ip_address
 from typing import Final
 
 from groupchat.core import Peer
@@ -18,7 +17,7 @@ from groupchat.server.limits import Buckets, Limits
 
 __all__ = ["Gate"]
 
-_ALL_STRANGERS: Final = 20  # times what one of them may ask
+_BURST_SECONDS: Final = 4.0
 
 
 class Gate:
@@ -28,14 +27,12 @@ class Gate:
         self._limits = limits
         self._members = Buckets(limits.requests)
         self._strangers = Buckets(limits.stranger_requests)
-        everybody = limits.stranger_requests
-        self._all_strangers = Buckets(
-            None if everybody is None else everybody * _ALL_STRANGERS, burst=0.25
-        )
+        # A reply to an address that nobody has waits in the socket for some seconds, and with
+        # some hundreds of those it is full. So many are not sent, whoever asks.
+        self._all_strangers = Buckets(limits.stranger_requests, _BURST_SECONDS)
         self._stray = Buckets(limits.stray, burst=8.0)
         self._connections: dict[str, int] = {}
         self._connected = 0
-        self._here: dict[str, bool] = {}
 
     def come(self, peer: Peer) -> bool:
         """Count the connection of *peer*, if there may be one more."""
@@ -77,30 +74,22 @@ class Gate:
         left = self._strangers.take(peer.source, now)
         if peer.datagram is None:
             return Reception(False, True, self._strangers.wait(left)), False
-        if left < 0 or self._all_strangers.take("", now) < 0:
+        if left < 0 or not (_is_here(peer.source) or self._all_strangers.take("", now) >= 0):
             return UNWANTED, False
         return FROM_STRANGER, False
 
     def may_stray(self, peer: Peer, now: int) -> bool:
         """Whether a plain reply to *peer* may be longer than its request."""
-        if peer.datagram is None or self._limits.stray is None or self._is_here(peer.source):
+        if peer.datagram is None or self._limits.stray is None or _is_here(peer.source):
             return True
         return self._stray.take(peer.source, now, 0) >= 0
 
     def stray(self, peer: Peer, count: int, now: int) -> None:
         """Count that *count* more bytes were sent to *peer* than three times what it had sent."""
-        if count > 0 and peer.datagram is not None and not self._is_here(peer.source):
+        if count > 0 and peer.datagram is not None and not _is_here(peer.source):
             self._stray.take(peer.source, now, count)
 
-    def _is_here(self, source: str) -> bool:
-        """Whether *source* is this machine itself, whose addresses nobody else can make up."""
-        here = self._here.get(source)
-        if here is None:
-            try:
-                here = ip_address(source.partition("%")[0]).is_loopback
-            except ValueError:
-                here = False
-            if len(self._here) > 1_000:
-                self._here.clear()
-            self._here[source] = here
-        return here
+
+def _is_here(source: str) -> bool:
+    """Whether *source* is this machine itself, whose addresses nobody else can make up."""
+    return source.startswith(("127.", "::ffff:127.")) or source == "::1"

@@ -122,28 +122,41 @@ class Shield:
         if self._one_in > 1 or self._flooding:
             self._attach()
         else:
-            with contextlib.suppress(OSError):
-                self._socket.setsockopt(socket.SOL_SOCKET, _DETACH, 0)
+            self._detach()
 
     def _attach(self) -> None:
+        if not self._able:
+            return
         if self._attaching is not None:
             self._attaching.cancel()
             self._attaching = None
+        known = list(self._known())
+        while self._able and not self._filtered(known):
+            # Too many for this system: the last to be heard are those who need it most.
+            self._able = len(known) > _LEAF
+            known = known[len(known) // 2 :]
         if not self._able:
-            return
-        verdicts = {_key(address): _PASS for address in self._known()}
-        verdicts.update((_key(address), _DROP) for address in self._flooding)
-        code = array(
-            "B", b"".join(struct.pack("=HBBI", *i) for i in _program(verdicts, self._one_in))
-        )
-        try:
-            program = struct.pack("HP", len(code) // 8, code.buffer_info()[0])
-            self._socket.setsockopt(socket.SOL_SOCKET, _ATTACH, program)
-        except (OSError, struct.error):
-            self._able = False
+            self._detach()
             return
         if self._easing is None:
             self._easing = self._loop.call_later(_EASE_SECONDS, self._ease)
+
+    def _filtered(self, known: list[Address]) -> bool:
+        """Put the filter in place, if the system takes it."""
+        verdicts = {_key(address): _PASS for address in known}
+        verdicts.update((_key(address), _DROP) for address in self._flooding)
+        program = _program(verdicts, self._one_in)
+        code = array("B", b"".join(struct.pack("=HBBI", *step) for step in program))
+        try:
+            pointer = struct.pack("HP", len(program), code.buffer_info()[0])
+            self._socket.setsockopt(socket.SOL_SOCKET, _ATTACH, pointer)
+        except (OSError, struct.error):
+            return False
+        return True
+
+    def _detach(self) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.setsockopt(socket.SOL_SOCKET, _DETACH, 0)
 
 
 def _key(address: Address) -> int:

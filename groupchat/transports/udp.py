@@ -15,6 +15,7 @@ would have the two refuse each other for ever.
 """
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import socket
@@ -28,6 +29,7 @@ from groupchat.transports.interface import Connection, Listener, Service
 from groupchat.transports.shield import Shield
 
 __all__ = [
+    "BUFFER_BYTES",
     "DATAGRAMS_A_WAKE_UP",
     "FLOODING_DATAGRAMS",
     "KNOWN_ADDRESSES",
@@ -43,6 +45,9 @@ MAX_DATAGRAM_BYTES: Final = 65_507
 DATAGRAMS_A_WAKE_UP: Final = 256
 """Datagrams taken from one socket before the others get their turn."""
 
+
+BUFFER_BYTES: Final = 1 << 22
+"""Bytes that a socket's buffers should have, as far as the system allows it."""
 
 FLOODING_DATAGRAMS: Final = 32
 """Unwanted datagrams from one address in one wake-up, from which on it counts as flooding."""
@@ -118,11 +123,19 @@ class _Endpoint:
         self._unsent: deque[tuple[bytes, tuple[Any, ...]]] = deque()
         self._known: dict[tuple[Any, ...], None] = {}  # members, the last to be heard at the end
         self._shield = Shield(sock, loop, lambda: self._known)
+        for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.SOL_SOCKET, option, BUFFER_BYTES)  # or what is allowed
         loop.add_reader(sock, self._drain)
 
     def send(self, datagram: bytes, address: tuple[Any, ...]) -> None:
-        """Send *datagram* now if the socket has room for it, else as soon as it has."""
+        """Send *datagram* now if the socket has room for it; else, if it is for a member, as soon
+        as it has."""
         if not self._unsent and self._sent(datagram, address):
+            return
+        if address not in self._known:
+            # The socket can be full of replies to made up addresses, for which the system is
+            # looking. Another of these must not keep members from being heard.
             return
         if not self._unsent:
             self._loop.remove_reader(self._socket)

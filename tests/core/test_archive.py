@@ -106,15 +106,15 @@ def test_old_pages_are_dropped_read_or_not_and_whoever_missed_them_is_told_how_m
     late = timeline.open(author=1, position=1)
     later = timeline.open(author=2, position=6)
     timeline.drop(before=10, time=777)
-    assert timeline.start == 8
+    assert (timeline.start, timeline.pages[0].first) == (10, 8)
     assert timeline.dropped_time == 777
     excerpt = timeline.pending(late)
-    assert (excerpt.start, excerpt.stop, excerpt.removed, excerpt.removed_time) == (8, 14, 7, 777)
-    assert text(excerpt) == b"8\n9\n10\n11\n12\n13\n"
-    assert timeline.pending(later).removed == 2
+    assert (excerpt.start, excerpt.stop, excerpt.removed, excerpt.removed_time) == (10, 14, 9, 777)
+    assert text(excerpt) == b"10\n11\n12\n13\n"
+    assert timeline.pending(later).removed == 4
     timeline.advance(late, excerpt.stop)
     assert timeline.pending(late).removed == 0
-    assert read(timeline, later) == b"8\n9\n10\n11\n12\n13\n"
+    assert read(timeline, later) == b"10\n11\n12\n13\n"
     assert timeline.start == 12
 
 
@@ -126,23 +126,30 @@ def test_an_excerpt_that_is_cut_tells_of_what_is_missing_all_the_same() -> None:
     assert (excerpt.stop, excerpt.removed, excerpt.removed_time) == (10, 7, 777)
 
 
-def test_when_all_but_the_last_page_is_dropped_that_one_is_left() -> None:
+def test_what_is_dropped_of_the_last_page_is_not_told_either() -> None:
     timeline = filled(14)
     late = timeline.open(author=1, position=3)
-    timeline.drop(before=14, time=1)
-    assert timeline.start == 12
-    assert timeline.pending(late).removed == 9
-    assert read(timeline, late) == b"12\n13\n"
+    timeline.drop(before=13, time=1)
+    assert (timeline.start, timeline.pages[0].first) == (13, 12)
+    assert timeline.pending(late).removed == 10
+    assert text(timeline.excerpt(12)) == text(timeline.pending(late)) == b"13\n"
+    timeline.drop(before=99, time=2)
+    assert (timeline.start, timeline.end) == (14, 14)
+    assert (timeline.pending(late).removed, read(timeline, late)) == (11, b"")
+    append(timeline, b"14")
+    assert timeline.pending(late).removed == 0
+    assert read(timeline, late) == b"14\n"
 
 
 def test_where_nothing_is_old_enough_nothing_is_dropped() -> None:
     timeline = filled(14)
-    for before in (-1, 0, 3):
+    for before in (-1, 0):
         timeline.drop(before, time=1)
     assert (timeline.start, timeline.dropped_time) == (0, 0)
     timeline.drop(4, time=1)
     assert (timeline.start, timeline.dropped_time) == (4, 1)
-    timeline.drop(4, time=2)
+    for before in (4, 3):
+        timeline.drop(before, time=2)
     assert (timeline.start, timeline.dropped_time) == (4, 1)
 
 
@@ -153,5 +160,5 @@ def test_pages_on_a_shelf_are_dropped_without_a_look() -> None:
     shelf.put(timeline, *timeline.closed(0))
     timeline.drop(9, time=5)
     assert not shelf.asked
-    assert read(timeline, cursor) == b"8\n9\n10\n11\n12\n13\n"
+    assert read(timeline, cursor) == b"9\n10\n11\n12\n13\n"
     assert shelf.asked == [8]

@@ -278,19 +278,24 @@ def test_a_session_is_remembered_while_it_is_a_member_and_ten_minutes_more(
     assert remembered(*later) == who
 
 
+EMPTY = Chat().snapshot()
 NO_SNAPSHOTS: list[object] = [
-    {},
     [],
     None,
-    {"pages": []},
-    {"pages": [[0, 0]], "end": 0},
-    {"pages": [[0, 1]], "end": 1, "dropped_time": 0, "members": [], "sessions": [], "time": 0},
-    {"pages": [[0, 0]], "end": 5, "dropped_time": 0, "members": [], "sessions": [], "time": 0},
-    {"pages": [[0, 0]], "end": 0, "dropped_time": 0, "members": [1], "sessions": [], "time": 0},
-    {"pages": [[0, 0]], "end": 0, "dropped_time": 0, "members": [[]], "sessions": [], "time": 0},
-    {"pages": [[0, 0]], "end": 0, "dropped_time": 0, "members": [], "sessions": [[1]], "time": 0},
-    {"pages": [[0, 0]], "end": 0, "dropped_time": 0, "members": [], "sessions": []},
+    *({key: EMPTY[key] for key in EMPTY if key != missing} for missing in EMPTY),
+    {**EMPTY, "pages": []},
+    {**EMPTY, "pages": [[0]]},
+    {**EMPTY, "pages": [[0, 1]], "end": 1},
+    {**EMPTY, "end": 5},
+    {**EMPTY, "members": [1]},
+    {**EMPTY, "members": [["u", "Al"]]},
+    {**EMPTY, "sessions": [[AL, 1]]},
+    {**EMPTY, "sessions": 5},
 ]
+
+
+def test_a_snapshot_of_nothing_is_one() -> None:
+    assert Chat.restore(EMPTY, Page).snapshot() == EMPTY
 
 
 @pytest.mark.parametrize("snapshot", NO_SNAPSHOTS)

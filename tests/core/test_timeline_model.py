@@ -107,19 +107,23 @@ class TimelineBesideModel(RuleBasedStateMachine):
         assert sum(isinstance(page, Page) for page in self.timeline.pages[:-1]) <= keep
 
     @rule(before=st.integers(-2, 200), time=st.integers(1, 1_000))
-    def old_pages_are_dropped(self, before: int, time: int) -> None:
+    def old_events_are_dropped(self, before: int, time: int) -> None:
         start = self.timeline.start
-        boundary = max((first for first in self.firsts if first <= before), default=0)
+        before = min(before, len(self.lines))
         self.timeline.drop(before, time)
-        if boundary > start:
-            self.dropped, self.dropped_time = boundary, time
-        assert self.timeline.start == max(start, boundary)
+        if before > start:
+            self.dropped, self.dropped_time = before, time
+        assert self.timeline.start == max(start, before)
         assert self.timeline.dropped_time == self.dropped_time
+        boundary = max((first for first in self.firsts if first <= before), default=0)
+        assert self.timeline.pages[0].first >= boundary
 
     @rule()
     def all_is_written_down_and_read_back(self) -> None:
         pages = list(self.timeline.pages)
-        self.timeline = Timeline(self.page_bytes, self.timeline.end, pages, self.dropped_time)
+        self.timeline = Timeline(
+            self.page_bytes, self.timeline.end, pages, self.dropped_time, self.dropped
+        )
         self.cursors = {
             reader: self.timeline.open(reader, cursor.position)
             for reader, cursor in self.cursors.items()

@@ -67,6 +67,13 @@ class Account:
         if len(places) > self.allowed[request]:
             raise Violation(f"{self.who} was told {word!r} of {request!r}, which is at {places}")
 
+    def forgotten(self) -> None:
+        """The server has forgotten his session, as it may when its member has left long ago (by its
+        clock), and before he has heard that anything was done by it. He asks for all of it again;
+        so it may be there once more."""
+        for request, places in self.places.items():
+            self.allowed[request] += len(places)
+
     def stored(self, request: str, position: int) -> None:
         """*request* is in the log."""
         if self.wild:

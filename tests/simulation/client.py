@@ -61,6 +61,7 @@ class Member:
         """Whether it only wants to be here and be told everything."""
         self.reader: SessionReader | None = None
         self._number = number
+        self._in_turn = world.chance(0.25)
         self._think = think * MILLISECOND
         self._saved: Saved | None = None  # on its own disk, like the reader and the account
         self._account = Account(self.who)
@@ -123,7 +124,7 @@ class Member:
 
     def _begin(self, saved: Saved | None) -> None:
         by_connection = self.world.chance(0.3)
-        self._client = SessionClient(datagram=not by_connection, saved=saved)
+        self._client = SessionClient(not by_connection, saved, in_turn=self._in_turn)
         self._joined, self._joining = False, False
         self._enter_network(by_connection)
 
@@ -218,6 +219,9 @@ class Member:
         if saved is None:
             return
         if self._saved is None or saved.token != self._saved.token:
+            if self.reader is not None and self.reader.sender in self.checker.truth.stays:
+                self._account.forgotten()
+                self.world.counts["sessions forgotten"] += 1
             sender = self.checker.sender_of(saved.token)
             self.checker.accounts[sender] = self._account
             self.reader = SessionReader(self.checker.truth, self.who, sender)
@@ -387,9 +391,11 @@ class Member:
             client.ask_who()
         elif chance < 79:
             client.ask_seen()
-        elif chance < 87:
+        elif chance < 81:
+            client.acknowledge()
+        elif chance < 88 and not self._in_turn:
             client.listen(world.pick((0, 1, 2, 5)))
-        elif chance < 92:
+        elif chance < 93 and not self._in_turn:
             client.follow()
         else:
             self._submit("5")

@@ -97,7 +97,7 @@ class Connection:
         if service.come(peer):
             network.world.call_later(self._delay(), self._open, self.pipe)
         else:
-            peer.welcome = False
+            peer.may_stay = False
             self.broken()
 
     def _open(self) -> None:
@@ -131,7 +131,7 @@ class _Peer:
         self.life = life
         self.source = host_of(connection.address)
         self.sender = f"tcp {connection.address} #{connection.network.next_number()}"
-        self.welcome = True
+        self.may_stay = True
         self._arrived: deque[bytes] = deque()
         self._unanswered = 0
         self._unsent: deque[tuple[Iterator[bytes], int, Callable[[], None] | None]] = deque()
@@ -148,8 +148,9 @@ class _Peer:
     def lost(self) -> None:
         self._unsent.clear()
         while self._arrived:
+            self._unanswered += 1
             self._service.receive(self._arrived.popleft(), self)
-        if self.welcome:
+        if self.may_stay:
             self._service.gone(self)
 
     def reply(self, pieces: Iterable[bytes] | None) -> None:
@@ -163,6 +164,9 @@ class _Peer:
         if not self.life.over and not self._connection.pipe.over:
             self._unsent.append((iter(pieces), self._connection.network.horizon(), sent))
             self._go_on()
+
+    def welcome(self) -> None:
+        pass
 
     def close(self) -> None:
         self._closing = True
@@ -190,10 +194,10 @@ class _Peer:
                 world.call_later(0, sent, self.life)
         while self._arrived and self._writable and not self._paused and self._unanswered < 16:
             self._unanswered += 1
-            pause = self._service.receive(self._arrived.popleft(), self)
-            if pause:
+            reception = self._service.receive(self._arrived.popleft(), self)
+            if reception.pause:
                 self._paused = True
-                world.call_later(int(pause * SECOND), self._unpause, self.life)
+                world.call_later(int(reception.pause * SECOND), self._unpause, self.life)
         if self._closing and not (self._unsent or self._unanswered):
             self._connection.broken()
 

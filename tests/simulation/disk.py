@@ -20,7 +20,7 @@ from typing import Final
 from attrs import define, field, frozen
 
 from groupchat.journal.interface import Done
-from groupchat.journal.storage import Row, Write
+from groupchat.journal.storage import Damaged, Row, Write
 from tests.simulation.world import MILLISECOND, Call, Life, Violation, World
 
 __all__ = ["FAILURES", "Disk", "Health", "Mount"]
@@ -46,6 +46,8 @@ class Health:
     """How often a write takes long."""
     bit_rot: float = 0.0
     """How often one byte is another in what is read when a server starts."""
+    unreadable: float = 0.0
+    """How often something cannot be read when a server runs."""
 
 
 @define(eq=False)
@@ -217,7 +219,12 @@ class Mount:
 
     def _read(self, row: Row) -> Row:
         disk = self._disk
-        if not self.starting or not disk.world.chance(disk.health.bit_rot):
+        if not self.starting:
+            if disk.world.chance(disk.health.unreadable):
+                disk.world.counts["rows not readable"] += 1
+                raise Damaged("cannot be read")
+            return row
+        if not disk.world.chance(disk.health.bit_rot):
             return row
         self.damaged += 1
         disk.world.counts["rows read with damage"] += 1

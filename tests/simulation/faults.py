@@ -67,10 +67,15 @@ class Climate:
             delay=often((200, MILLISECOND, 20 * MILLISECOND)),
             jitter=often((0, MILLISECOND, 60 * MILLISECOND)),
         )
+        plain = max(0, world.between(-1, 3))
         health = Health(
-            errors=some(0.02, 0.2), unknown=some(0.02, 0.2), stalls=some(0.02, 0.1),
+            errors=some(0.02, 0.2),
+            unknown=some(0.02, 0.2),
+            stalls=some(0.02, 0.1),
             bit_rot=some(0.002, 0.01),
-        )  # fmt: skip
+            # A plain member is told that he has missed something, and has no means to ask again.
+            unreadable=0.0 if plain else some(0.02, 0.2),
+        )
         retention = FOR_EVER
         if world.chance(0.35):
             retention = Retention(often((None, 2_000, 10_000)), often((None, 4_000, 15_000)))
@@ -95,7 +100,7 @@ class Climate:
             weather,
             health,
             members=world.between(2, 5),
-            plain=world.between(0, 3),
+            plain=plain,
             hostile=world.chance(0.5),
             think=often((100, 400, 1_500)),
             trouble=often((80, 300, 1_000)),

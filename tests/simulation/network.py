@@ -254,5 +254,8 @@ class _Peer:
     def push(self, pieces: Iterable[bytes], sent: Callable[[], None]) -> None:
         raise Violation("something was pushed to a datagram's sender")
 
+    def welcome(self) -> None:
+        pass
+
     def close(self) -> None:
         pass

@@ -55,7 +55,8 @@ class _Listener(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.exc_info is not None and record.exc_info[1] is not None:
-            raise Violation(record.getMessage()) from record.exc_info[1]
+            error = record.exc_info[1]
+            raise Violation(f"{record.getMessage()}: {error!r}") from error
 
 
 class Run:

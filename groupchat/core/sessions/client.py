@@ -29,6 +29,7 @@ from attrs import evolve, frozen
 from groupchat.core.plain import ILLEGAL_REQUEST, UNREADABLE
 from groupchat.core.sessions.bookmark import Bookmark, News
 from groupchat.core.sessions.happenings import (
+    TROUBLE,
     Happening,
     Lost,
     NoSessions,
@@ -388,8 +389,6 @@ class SessionClient:
         happenings += results
         happenings += self._others(ask, answer)
         happenings += self._news(answer, news, joined)
-        if answer.unreadable:
-            happenings.append(Told(self._bookmark.mark.position, 0, "e", UNREADABLE))
         if self._follows:
             behind = self._bookmark.mark > self._acknowledged
             self._acknowledge_at = now + (ACKNOWLEDGE_MILLISECONDS if behind else KEEP_MILLISECONDS)
@@ -458,16 +457,21 @@ class SessionClient:
     def _news(self, answer: Answer, news: News | None, joined: bool) -> Sequence[Happening]:
         """Take the news in the answer to a request."""
         if not self._in_turn:
-            happenings = self._bookmark.take(answer, news, joined)
             self._wants_more = self._wants_more or answer.stop.position < answer.end
-            return happenings
+            return self._take(answer, news, joined)
         if joined:
             self._bookmark.skip(answer.begin)
         if self._fetch_to is None:
             return []
-        happenings = self._bookmark.take(answer, news, joined)
+        happenings = self._take(answer, news, joined)
         if self._bookmark.mark.position < min(self._fetch_to, answer.end):
             self._wants_more = True
             return happenings
         later, self._later, self._fetch_to = self._later, [], None
         return [*happenings, *later]
+
+    def _take(self, answer: Answer, news: News | None, joined: bool) -> list[Happening]:
+        happenings: list[Happening] = [*self._bookmark.take(answer, news, joined)]
+        if answer.unreadable:
+            happenings.append(Told(self._bookmark.mark.position, 0, TROUBLE, UNREADABLE))
+        return happenings

@@ -3,11 +3,12 @@
 What lives here: data. :class:`~groupchat.core.sessions.client.SessionClient` makes it.
 """
 
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from attrs import frozen
 
 __all__ = [
+    "TROUBLE",
     "Happening",
     "Lost",
     "NoSessions",
@@ -19,14 +20,19 @@ __all__ = [
 ]
 
 
+TROUBLE: Final = "e"
+"""The kind of a line that is no event, but says what trouble the server has."""
+
+
 @frozen
 class Told:
     """An event."""
 
     position: int
     time: int
+    """When it was, in milliseconds since 1970."""
     kind: str
-    """One letter, as on the wire; ``e`` is no event, but a trouble that the server has."""
+    """As :mod:`groupchat.core.lines` has it; or :data:`TROUBLE`."""
     line: bytes
 
 

@@ -77,7 +77,10 @@ class Outbox:
             room -= len(self._waiting[0].request) + 1
             if room < 0 and self.under_way:
                 break
-            self.under_way.append(self._waiting.popleft())
+            part = self._waiting.popleft()
+            self.under_way.append(part)
+            if part.request != part.command and part.last:
+                break  # what follows must not be carried out if this is not
 
     def requests(self) -> tuple[bytes, ...]:
         """Return what travels now, as it travels."""

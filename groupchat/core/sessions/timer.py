@@ -3,12 +3,14 @@
 The time that replies have taken, smoothed, and four times how much it varies. Unlike TCP, every
 reply says which try it answers, so each is a measurement, repeated or not (RFC 6298, section 3).
 The floor is lower than the RFC's second: on a LAN, a reply that has not come in a twentieth of
-that is not coming.
+that is not coming. And the wait is doubled only from the third try on: on a link that loses half of
+what it carries, as bad radio links do, one or two tries without a reply say nothing about how
+busy it is.
 """
 
 from typing import Final
 
-__all__ = ["FIRST_MILLISECONDS", "MAX_MILLISECONDS", "MIN_MILLISECONDS", "Timer"]
+__all__ = ["EQUAL_TRIES", "FIRST_MILLISECONDS", "MAX_MILLISECONDS", "MIN_MILLISECONDS", "Timer"]
 
 FIRST_MILLISECONDS: Final = 500
 """How long to wait before anything is known."""
@@ -18,6 +20,9 @@ MIN_MILLISECONDS: Final = 50
 
 MAX_MILLISECONDS: Final = 5_000
 """The longest wait for a reply."""
+
+EQUAL_TRIES: Final = 3
+"""So many tries have the same wait; from then on, each has twice that of the one before."""
 
 
 class Timer:
@@ -41,5 +46,5 @@ class Timer:
         first = float(FIRST_MILLISECONDS)
         if self._smoothed is not None:
             first = self._smoothed + 4 * self._variation
-        bounded = max(MIN_MILLISECONDS, first) * 2 ** min(tries - 1, 16)
+        bounded = max(MIN_MILLISECONDS, first) * 2 ** min(max(0, tries - EQUAL_TRIES), 16)
         return int(min(MAX_MILLISECONDS, bounded))

@@ -82,6 +82,7 @@ def answers(draw: st.DrawFn) -> Answer:
         tries=draw(_positive),
         names=tuple(names),
         body=body,
+        unreadable=draw(st.booleans()),
     )
 
 
@@ -145,6 +146,7 @@ def test_a_request_looks_like_this(request_: Request, message: bytes) -> None:
         (Answer(7, (), Mark(1), Mark(1), 3, Who(0, 1), None, 1, ("Al",)), b"7 - 1 1 3 who=1:0\nAl"),
         (Answer(7, (), Mark(1), Mark(1), 3, Who(0)), b"7 - 1 1 3 who=0:0"),
         (Answer(0, (), Mark(1), Mark(2, 5), 3, body=b"2 0 s"), b"0 - 1 2.5 3\n2 0 s"),
+        (Answer(7, (), Mark(1), Mark(1), 1, unreadable=True), b"7 - 1 1 1 unreadable"),
     ],
 )
 def test_a_reply_looks_like_this(reply: Reply, message: bytes) -> None:
@@ -271,6 +273,7 @@ def test_it_is_not_a_request(message: bytes) -> None:
         b"7 - 1 2 3 ",
         b"7 - 1 2 3 x",
         b"7 - 1 2 3 seen",
+        b"7 - 1 2 3 unreadable=1",
         b"7 - 1 2 3 try=0",
         b"7 - 1 2 3 who",
         b"7 - 1 2 3 who=1\nAl",

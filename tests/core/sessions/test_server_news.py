@@ -2,7 +2,7 @@
 
 from attrs import evolve
 
-from groupchat.core.sessions.messages import Answer, Mark
+from groupchat.core.sessions.messages import Answer, Mark, Who
 from groupchat.core.sessions.server import STREAM_REPLY_BYTES, Heard
 from tests.core.sessions.desk import Desk, Visitor, al
 
@@ -107,6 +107,19 @@ def test_own_lines_are_left_out_and_passed() -> None:
         b"s Bo: e",
     ]
     assert visitor.mark == Mark(visitor.desk.chat.group.timeline.end)
+
+
+def test_what_cannot_be_read_at_present_is_said_and_waits() -> None:
+    """The journal is damaged, perhaps; all else of the answer is there."""
+    visitor = al()
+    visitor.desk.plain("Bo", "hi")
+    what = visitor.desk.hear(visitor.request(b"5", seen=True, who=0).encode())
+    assert isinstance(what, Heard)
+    answer = visitor.desk.sessions.answer(what, 1_200, readable=False)
+    assert answer == Answer(
+        2, ("done",), Mark(1), Mark(1), 1, Who(0, 1), 3, names=("Bo",), unreadable=True
+    )
+    assert visitor.desk.sessions.answer(what, 1_200).body.endswith(b"s Bo: hi\n")
 
 
 def heard(visitor: Visitor) -> Heard:

@@ -1,0 +1,205 @@
+"""Reads a journal in whatever state it is, beside a server or alone.
+
+What lives here: how to get at as much of the log as there is, and what is missing of it. What must
+not: what the log says.
+
+Theory. As long as SQLite finds batch after batch, and each follows the one before, it is used. At
+the first that does not, nothing it says is relied on any more: from there on batches are looked
+for in the file itself (:mod:`groupchat.journal.salvage`), and those that are not found are *gaps*.
+Every batch says how many records and events there had been before it, so it is known how large
+a gap is, if there is anything behind it.
+
+A server can go on writing meanwhile. It can let go of old batches, too, or start only now, which
+both look like damage to somebody who does not expect it; so before anything is called damage, it
+is looked at once more.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final, Self
+
+from attrs import frozen
+
+from groupchat.journal.chain import Chain
+from groupchat.journal.files import Newer, Unusable, inspect, is_served, look
+from groupchat.journal.rows import BASE, SNAPSHOT, State, header_of, state_of
+from groupchat.journal.salvage import Salvage
+from groupchat.journal.sqlite import SQLiteReading
+from groupchat.journal.storage import Damaged, Reading, Row
+
+__all__ = ["Gap", "Reader"]
+
+_LEAST_BYTES: Final = 16_384  # no journal is shorter
+
+
+@frozen
+class Gap:
+    """Batches that are missing."""
+
+    first: int
+    last: int
+    """Less than *first* if none is missing, but the next does not follow."""
+    records: int | None
+    """How many records they had, if that is known."""
+
+    def __str__(self) -> str:
+        if self.last < self.first:
+            return f"batch {self.first:,} does not follow the one before"
+        which = f"batch {self.first:,} is"
+        if self.last > self.first:
+            which = f"batches {self.first:,} to {self.last:,} are"
+        records = "" if self.records is None else f" ({self.records:,} records)"
+        return f"{which} damaged or missing{records}"
+
+
+class Reader:
+    """The journal *path*, to be read. Use it as a context.
+
+    Args:
+        path: the file.
+        progress: called now and then with how many bytes more have been read.
+
+    Raises:
+        FileNotFoundError: there is none.
+        Unusable: it is no journal at all, or from a newer version.
+        OSError: it cannot be read.
+    """
+
+    def __init__(self, path: Path, progress: Callable[[int], object] = bool) -> None:
+        self._path = path
+        self._progress = progress
+        self._salvage: Salvage | None = None
+        self._sqlite: SQLiteReading | None = None
+        self._open = contextlib.ExitStack()
+        self.troubles: list[str] = []
+        """What is wrong with the file, as far as it has come up; the gaps in the log excepted."""
+        self.served = is_served(path)
+        """Whether a server has it open. To be read."""
+        try:
+            if not inspect(path):
+                raise FileNotFoundError(f"there is no journal at {path}")
+            self._look()
+        except Newer:
+            raise
+        except Unusable as error:
+            if not self._is_ours_all_the_same():
+                raise
+            self.troubles.append(f"{error.problem}, by its first bytes")
+        except Damaged as error:
+            self.troubles.append(str(error))
+
+    @property
+    def sqlite(self) -> SQLiteReading | None:
+        """The journal as SQLite has it; None if it cannot be had so."""
+        return self._sqlite
+
+    def reading(self) -> Reading:
+        """Return what to read by: SQLite, unless it has failed."""
+        return self._sqlite or self._by_hand()
+
+    def base(self) -> State | None:
+        """Return the base, if there is one.
+
+        Raises:
+            Damaged: there is one, but not as it was.
+        """
+        row = self.reading().base()
+        return None if row is None else state_of(BASE, row)
+
+    def snapshot(self) -> State | None:
+        """Return the snapshot, if there is one.
+
+        Raises:
+            Damaged: there is one, but not as it was.
+        """
+        row = self.reading().snapshot()
+        return None if row is None else state_of(SNAPSHOT, row)
+
+    def log(self) -> Iterator[Row | Gap]:
+        """Yield all batches there are, in order, and the gaps between them."""
+        chain = Chain()
+        with contextlib.suppress(Damaged):
+            base = self.base()
+            if base is not None:
+                chain = Chain(base.number, base.checksum, base.records)
+        cause = ""
+        while self._sqlite is not None:
+            try:
+                yield from chain.follow(self._sqlite.batches(chain.number), 0, self._progress)
+                break
+            except Damaged as error:
+                if not self._look_again(chain):
+                    cause, self._sqlite = str(error), None
+        gaps = 0
+        if self._sqlite is None:
+            for row in self._fill(chain, self._by_hand().batches(chain.number)):
+                gaps += isinstance(row, Gap)
+                yield row
+        with contextlib.suppress(Damaged):
+            snapshot = self.snapshot()
+            if snapshot is not None and snapshot.number > chain.number:
+                gaps += 1
+                yield _gap(chain, snapshot.number, snapshot.records)
+        if cause and not gaps:  # else these tell
+            self.troubles.append(cause)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._open.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _fill(self, chain: Chain, batches: Iterator[Row]) -> Iterator[Row | Gap]:
+        for row in batches:
+            try:
+                header = header_of(row)
+            except Damaged:
+                continue
+            follows = row.number == chain.number + 1 and header.checksum == chain.checksum
+            if not follows:
+                yield _gap(chain, row.number - 1, header.records)
+            chain.records = header.records
+            chain.add(row)
+            yield row
+
+    def _look(self) -> None:
+        connection = look(self._path, self.served)
+        self._open.callback(connection.close)
+        self._sqlite = SQLiteReading(connection)
+
+    def _look_again(self, chain: Chain) -> bool:
+        """Whether what seems to be damage may be a server's doing, and *chain* can go on."""
+        assert self._sqlite is not None
+        served, self.served = self.served, is_served(self._path)
+        if self.served and not served:  # it has been started meanwhile
+            self._look()
+            return True
+        with contextlib.suppress(Damaged):
+            now, base = Chain.begin(self._sqlite)
+            if base is not None and now.number > chain.number:  # it has let go of what comes next
+                chain.number, chain.checksum, chain.records = now.number, now.checksum, now.records
+                return True
+        return False
+
+    def _by_hand(self) -> Salvage:
+        if self._salvage is None:
+            self._salvage = self._open.enter_context(Salvage(self._path, self._progress))
+        return self._salvage
+
+    def _is_ours_all_the_same(self) -> bool:
+        """Whether there are batches in what does not look like a journal."""
+        try:
+            if not self._path.is_file() or self._path.stat().st_size < _LEAST_BYTES:
+                return False
+            return any(True for _ in self._by_hand().batches(0))
+        except OSError:
+            return False
+
+
+def _gap(chain: Chain, last: int, records: int) -> Gap:
+    return Gap(chain.number + 1, last, max(0, records - chain.records))

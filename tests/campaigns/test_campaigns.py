@@ -1,0 +1,51 @@
+"""The campaigns, in a short form."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.campaigns.flood import MEMORY_BOUND, flood
+from tests.campaigns.fuzz import TARGETS, fuzz
+from tests.campaigns.lossy import lossy
+from tests.campaigns.soak import soak
+
+
+def test_nothing_is_lost_when_the_server_is_killed_under_load(tmp_path: Path) -> None:
+    verdict, missing = soak(20, seed=1, folder=tmp_path, show=False)
+    print(verdict)
+    assert verdict.good, verdict
+    assert verdict.acknowledged == verdict.said > 100
+    assert missing == 0
+
+
+def test_everybody_is_told_everything_once_over_a_bad_link(tmp_path: Path) -> None:
+    link = lossy(40, seed=1, folder=tmp_path, patience=120)
+    print(link)
+    assert link.complete
+    assert link.verdict.good, link.verdict
+    assert link.moves == 2
+    assert link.datagrams["lost"] > 20
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_any_bytes_are_read_or_refused(target: str, tmp_path: Path) -> None:
+    pytest.importorskip("atheris")
+    outcome = fuzz(target, 10_000, seed=1, folder=tmp_path)
+    assert not outcome.log, outcome.log
+    assert outcome.inputs == 10_000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the shield is a filter in Linux")
+@pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler")
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root")
+def test_members_chat_on_in_a_flood(tmp_path: Path) -> None:
+    """How soon they are answered is for ``make flood`` to say, on a machine that is quiet."""
+    fared = flood(5, tmp_path)
+    print(fared)
+    assert fared.at_once > 100
+    assert fared.later <= fared.at_once // 10
+    assert fared.connections <= 250
+    assert fared.memory < MEMORY_BOUND

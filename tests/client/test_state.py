@@ -1,0 +1,464 @@
+"""The files in which sessions are kept."""
+
+import errno
+import json
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+
+from groupchat.client import state
+from groupchat.client.state import Slot, server_name
+from groupchat.core.sessions.client import Saved
+from tests.transports.recorder import POSIX
+
+SERVER = "example.org:12345"
+SAVED = Saved("0123456789abcdef" * 2, 7, 20, joined=True, commands=("2 grüß €".encode(),), said=3)
+
+
+@pytest.fixture
+def told() -> list[str]:
+    """What people were told."""
+    return []
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "state"
+
+
+class Taker:
+    """Takes slots, and lets go of all of them at the end."""
+
+    def __init__(self, folder: Path, told: list[str]) -> None:
+        self.folder = folder
+        self.told = told
+        self.slots: list[Slot] = []
+
+    def __call__(self, server: str = SERVER, *, new: bool = False) -> Slot:
+        self.slots.append(Slot.take(self.folder, server, self.told.append, new=new))
+        return self.slots[-1]
+
+    def used(self, saved: Saved = SAVED, name: str = "Alice", age: int = 0) -> Slot:
+        """Take a new slot, write into it as of *age* seconds ago, and let go of it."""
+        slot = self(new=True)
+        slot.name = name
+        slot.write(saved)
+        slot.close()
+        path = max(self.folder.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+        when = 1_700_000_000 - age
+        os.utime(path, (when, when))
+        return slot
+
+
+@pytest.fixture
+def take(folder: Path, told: list[str]) -> Iterator[Taker]:
+    taker = Taker(folder, told)
+    yield taker
+    for slot in taker.slots:
+        slot.close()
+
+
+def test_what_is_written_is_there_for_the_next(take: Taker, told: list[str]) -> None:
+    with take() as slot:
+        assert (slot.saved, slot.name, slot.kept) == (None, "", True)
+        slot.name = "Älïcé 🦊"
+        slot.write(SAVED)
+        slot.write(evolve(SAVED, number=8))
+    with take() as slot:
+        assert (slot.saved, slot.name) == (evolve(SAVED, number=8), "Älïcé 🦊")
+    assert told == []
+
+
+def test_of_two_at_the_same_time_each_has_a_slot_of_its_own(take: Taker) -> None:
+    first, second = take(), take()
+    first.write(SAVED)
+    second.write(evolve(SAVED, number=99))
+    first.close()
+    second.close()
+    assert {take().saved, take().saved} == {SAVED, evolve(SAVED, number=99)}
+    assert take().saved is None
+
+
+def test_the_one_used_last_is_gone_on_with_if_it_is_free(take: Taker) -> None:
+    for age, name in enumerate(["Carol", "Alice", "Bob"]):
+        take.used(name=name, age=(age * 7) % 5)  # 0, 2, 4 seconds ago
+    assert [take().name for _ in range(4)] == ["Carol", "Alice", "Bob", ""]
+
+
+def test_a_new_session_can_be_wanted(take: Taker) -> None:
+    take.used(name="Alice")
+    assert take(new=True).saved is None
+    assert take().name == "Alice"
+
+
+def test_servers_have_slots_of_their_own(take: Taker) -> None:
+    with take("example.org:1") as slot:
+        slot.write(SAVED)
+    assert take("example.org:11").saved is None
+    assert take("example.orga:1").saved is None
+    assert take("example.org:1").saved == SAVED
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("127.0.0.1", "127.0.0.1:5"),
+        ("Example.ORG", "example.org:5"),
+        ("example.org.", "example.org:5"),
+        ("::1", "[::1]:5"),
+    ],
+)
+def test_a_server_is_called_the_same_however_it_is_written(host: str, name: str) -> None:
+    assert server_name(host, 5) == name
+
+
+@pytest.mark.parametrize("host", ["::1", "../../etc", "a/b", "ä.example", "x" * 250, "a%2Fb", "*"])
+def test_any_name_of_a_host_is_the_name_of_a_file(take: Taker, folder: Path, host: str) -> None:
+    with take(server_name(host, 5)) as slot:
+        slot.write(SAVED)
+    assert {path.parent for path in folder.rglob("*")} == {folder}
+    assert take(server_name(host, 5)).saved == SAVED
+
+
+def test_nothing_is_left_when_nothing_is_kept(take: Taker, folder: Path) -> None:
+    take().close()
+    with take() as slot:
+        slot.write(SAVED)
+        slot.forget()
+        assert (slot.saved, slot.name) == (None, "")
+    assert list(folder.iterdir()) == []
+
+
+def test_what_has_been_forgotten_can_be_written_anew(take: Taker) -> None:
+    with take() as slot:
+        slot.write(SAVED)
+        slot.forget()
+        slot.write(SAVED)
+    assert take().saved == SAVED
+
+
+def test_a_session_in_which_nothing_happened_is_not_gone_on_with(take: Taker) -> None:
+    take.used(Saved("0" * 32, 0, 0, joined=False))
+    assert take().saved is None
+
+
+def test_a_join_that_was_under_way_is_gone_on_with(take: Taker) -> None:
+    joining = Saved("0" * 32, 1, 0, joined=False, commands=(b"1 Alice",))
+    take.used(joining)
+    assert take().saved == joining
+
+
+@POSIX
+def test_files_are_private(take: Taker, folder: Path) -> None:
+    before = os.umask(0)
+    try:
+        folder.mkdir(0o755)
+        slot = take()
+        slot.write(SAVED)
+        modes = {path.suffix: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+        assert modes == {".json": 0o600, ".lock": 0o600}
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    finally:
+        os.umask(before)
+
+
+def test_people_can_read_a_file(take: Taker, folder: Path) -> None:
+    take.used()
+    (path,) = folder.glob("*.json")
+    fields = json.loads(path.read_text("utf-8"))
+    assert fields["groupchat session"] == 1
+    assert fields["server"] == SERVER
+    assert fields["name"] == "Alice"
+    assert fields["commands"] == ["2 grüß €"]
+
+
+# What is written is safe.
+
+
+def test_a_file_is_on_the_disk_before_it_takes_the_place_of_the_old_one(
+    take: Taker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    sync, replace = os.fsync, Path.replace
+
+    def noted_sync(descriptor: int) -> None:
+        if sys.platform == "linux":
+            name = Path(f"/proc/self/fd/{descriptor}").readlink()
+            calls.append(f"sync {name.suffix or 'folder'}")
+        sync(descriptor)
+
+    def noted_replace(path: Path, target: Path) -> Path:
+        calls.append(f"replace {target.suffix}")
+        return replace(path, target)
+
+    slot = take()
+    monkeypatch.setattr(os, "fsync", noted_sync)
+    monkeypatch.setattr(Path, "replace", noted_replace)
+    slot.write(SAVED)
+    if sys.platform == "linux":
+        assert calls == ["sync .new", "replace .json", "sync folder"]
+    calls.clear()
+    slot.write(SAVED)
+    assert calls == []  # it is there already
+
+
+@pytest.mark.parametrize("when", ["fsync", "replace"])
+def test_whoever_is_killed_while_he_writes_leaves_the_old_file(
+    take: Taker, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    slot = take()
+    slot.write(SAVED)
+    with monkeypatch.context() as patch:
+        if when == "fsync":
+            patch.setattr(os, "fsync", die)
+        else:
+            patch.setattr(Path, "replace", die)
+        with pytest.raises(Killed):
+            slot.write(evolve(SAVED, number=8))
+    slot.close()
+    with take() as slot:
+        assert slot.saved == SAVED
+        slot.write(evolve(SAVED, number=9))
+    assert take().saved == evolve(SAVED, number=9)
+
+
+LOCK = """
+import sys
+from pathlib import Path
+from groupchat.client.state import Slot
+slot = Slot.take(Path(sys.argv[1]), sys.argv[2], print)
+print(slot.name, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_slot_is_free_again_when_its_owner_has_been_killed(take: Taker, folder: Path) -> None:
+    take.used(name="Alice")
+    with subprocess.Popen(
+        [sys.executable, "-c", LOCK, str(folder), SERVER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline().split() == [b"Alice"]
+        slot = take()
+        assert slot.saved is None
+        slot.close()
+        other.kill()
+        other.wait()
+    assert take().name == "Alice"
+
+
+def test_a_lock_file_that_was_removed_meanwhile_locks_nothing(
+    take: Taker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its owner has removed it between our opening it and our locking it."""
+    lock = state._lock
+    removed: list[Path] = []
+
+    def late(descriptor: int) -> None:
+        if not removed:
+            (path,) = take.folder.glob("*.lock")
+            path.unlink()
+            removed.append(path)
+        lock(descriptor)
+
+    monkeypatch.setattr(state, "_lock", late)
+    slot = take()
+    slot.write(SAVED)
+    assert slot.kept
+    assert [path.name for path in take.folder.glob("*.json")] == ["example.org_12345.2.json"]
+
+
+def test_a_slot_that_was_filled_while_we_took_it_is_not_ours(
+    take: Taker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = state._lock
+    filled: list[Path] = []
+
+    def late(descriptor: int) -> None:
+        if not filled:
+            (path,) = take.folder.glob("*.lock")
+            filled.append(path.with_suffix(".json"))
+            filled[0].write_bytes(b"{}")
+        lock(descriptor)
+
+    monkeypatch.setattr(state, "_lock", late)
+    take().write(SAVED)
+    assert filled[0].read_bytes() == b"{}"
+
+
+def test_a_session_that_its_owner_has_just_left_is_passed_over(
+    take: Taker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take.used()
+    used = Path.iterdir
+
+    def late(folder: Path) -> Iterator[Path]:
+        for path in list(used(folder)):
+            path.unlink()
+            yield path
+
+    monkeypatch.setattr(Path, "iterdir", late)
+    assert take().saved is None
+
+
+# What is wrong.
+
+
+def always(data: bytes) -> Callable[[bytes], bytes]:
+    return lambda _: data
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        always(b""),
+        lambda data: data[:-20],
+        always(b"not json"),
+        always(b"[1]"),
+        always(b"{}"),
+        lambda data: b"\xff" + data,
+        always(b"[" * 100_000),
+        lambda data: data.replace(b'"position": 20', b'"position": 21'),
+        lambda data: data.replace(b'"check"', b'"chuck"'),
+        lambda data: data.replace(b'"groupchat session": 1', b'"groupchat session": 0'),
+        lambda data: data.replace(b'"groupchat session": 1', b'"groupchat session": "x"'),
+    ],
+    ids=[
+        *["empty", "cut", "text", "a list", "nothing", "not UTF-8", "deep"],
+        *["another position", "no checksum", "version 0", "no version"],
+    ],
+)
+def test_a_damaged_file_is_one_line_and_is_put_aside(
+    take: Taker, folder: Path, told: list[str], damage: Callable[[bytes], bytes]
+) -> None:
+    take.used()
+    (path,) = folder.glob("*.json")
+    data = damage(path.read_bytes())
+    path.write_bytes(data)
+    with take() as slot:
+        assert slot.saved is None
+        aside = path.with_suffix(".damaged")
+        assert told == [f"Your session is damaged, and now in {aside}. Beginning a new one."]
+        assert aside.read_bytes() == data
+        slot.write(SAVED)
+    assert take().saved == SAVED
+    assert len(told) == 1
+
+
+def test_a_file_of_another_server_is_none_of_ours(
+    take: Taker, folder: Path, told: list[str]
+) -> None:
+    take.used()
+    (path,) = folder.glob("*.json")
+    path.write_bytes(path.read_bytes().replace(b"example.org", b"example.net"))
+    assert take().saved is None
+    assert len(told) == 1
+
+
+def test_a_file_of_a_newer_version_is_left_as_it_is(
+    take: Taker, folder: Path, told: list[str]
+) -> None:
+    take.used()
+    (path,) = folder.glob("*.json")
+    newer = b'{"groupchat session": 2, "more": true}'
+    path.write_bytes(newer)
+    with take() as slot:
+        assert slot.saved is None
+        slot.write(SAVED)
+    assert told == [f"{path} is of a newer groupchat. Beginning a new session."]
+    assert path.read_bytes() == newer
+    os.utime(path, (1, 1))
+    assert take().saved == SAVED
+
+
+def test_a_file_that_cannot_be_read_is_left_as_it_is(
+    take: Taker, folder: Path, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take.used()
+    (path,) = folder.glob("*.json")
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", refuse)
+        slot = take()
+    assert slot.saved is None
+    assert told == [f"{path} cannot be read: Permission denied. Beginning a new session."]
+    slot.close()
+    assert take().saved == SAVED
+
+
+@POSIX
+def test_a_folder_that_cannot_be_made_is_one_line_and_nothing_is_kept(
+    take: Taker, folder: Path, told: list[str]
+) -> None:
+    folder.write_text("in the way")
+    with take() as slot:
+        assert not slot.kept
+        slot.write(SAVED)
+        slot.forget()
+    assert told == [f"Your session cannot be kept in {folder}: File exists."]
+
+
+def test_a_full_disk_is_one_line_and_the_old_file_goes(
+    take: Taker, folder: Path, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For its numbers have been used by then."""
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    slot = take()
+    slot.write(SAVED)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        slot.write(evolve(SAVED, number=8))
+    slot.write(evolve(SAVED, number=9))
+    path = folder / "example.org_12345.1.json"
+    assert told == [f"Your session cannot be kept in {path}: No space left on device."]
+    assert not slot.kept
+    assert not list(folder.glob("*.json"))
+
+
+def test_a_system_that_cannot_lock_is_one_line(
+    take: Taker, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(state, "_lock", refuse)
+    assert not take().kept
+    assert len(told) == 1
+
+
+@POSIX
+@pytest.mark.parametrize(("number", "kept"), [(errno.EINVAL, True), (errno.EIO, False)])
+def test_not_every_folder_can_be_synced(
+    take: Taker, monkeypatch: pytest.MonkeyPatch, number: int, kept: bool
+) -> None:
+    sync = os.fsync
+
+    def of_files(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(number, os.strerror(number))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", of_files)
+    slot = take()
+    slot.write(SAVED)
+    assert slot.kept is kept
