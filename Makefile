@@ -14,7 +14,7 @@ serve: .venv/base  ## Set up and start the chat server on port 12345 (PORT=... f
 
 test: .venv/all .venv/netcat check docs  ## Set up and pass all checks and tests.
 	$(BIN)/coverage erase
-	$(BIN)/pytest --cov --cov-report= $(TESTS)
+	$(BIN)/pytest -n auto --cov --cov-report= $(TESTS)
 	$(BIN)/coverage report
 	$(BIN)/coverage report --include='groupchat/core/*' --fail-under=100
 

@@ -1,19 +1,72 @@
 """What all tests share."""
 
+import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.processes import RunningServer, serving
+from tests.processes import Member, RunningServer, serving
 
 # Speed is measured in bench/, on a quiet machine; here a slow example is no failure.
 settings.register_profile(
     "default", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 settings.load_profile("default")
+
+UNMEASURED = {
+    "TestGroupBesideModel",
+    "test_a_command_is_the_same_work_with_any_number_of_members",
+    "test_a_message_that_nobody_fetches_costs_few_bytes",
+    "test_every_member_sees_every_later_event_but_his_own_in_one_order_once",
+    "test_exactly_the_control_and_separator_characters_are_illegal_in_texts",
+    "test_white_space_is_what_unicode_calls_so",
+}
+"""Tests that go over the same lines so often that to measure coverage took most of their time.
+Other tests cover what they do."""
+
+WHOLE = {"tests/test_bad_input.py", "tests/test_plugins.py"}
+"""Modules that one worker runs from top to bottom, because their tests share a costly fixture."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Have workers take test by test, but whole modules where they must.
+
+    ``--dist loadgroup`` would do, but pytest 9.2 and pytest-xdist 3.8 together ignore the groups.
+    """
+    from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
+
+    class Scheduler(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            module = nodeid.partition("::")[0]
+            return module if module in WHOLE else nodeid
+
+    return Scheduler(config, log) if config.getvalue("dist") == "load" else None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Of ``-n auto`` make two workers a core: much of the time, a test waits for a process."""
+    return 2 * (os.cpu_count() or 1)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Do without coverage, which traces each line, where it costs too much."""
+    tracer = sys.gettrace()
+    measured = type(tracer).__module__.startswith("coverage")
+    names = {name.partition("[")[0] for name in item.listnames()}
+    if not measured or names.isdisjoint(UNMEASURED):
+        return (yield)
+    sys.settrace(None)
+    try:
+        return (yield)
+    finally:
+        sys.settrace(tracer)
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -31,6 +84,14 @@ def server() -> Iterator[RunningServer]:
     """A server process of this test's own, listening by UDP and TCP on one free port."""
     with serving() as running:
         yield running
+
+
+@pytest.fixture
+def watcher(server: RunningServer) -> Member:
+    """A member who sees the others come and go."""
+    member = server.tcp()
+    assert member.ask(b"1 Watcher") == b""
+    return member
 
 
 @pytest.fixture

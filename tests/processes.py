@@ -6,6 +6,7 @@ import queue
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -15,8 +16,12 @@ from typing import IO, Protocol, Self, cast
 
 from attrs import define, field
 
+from groupchat.core import ILLEGAL_REQUEST
+
 __all__ = [
+    "ALICE_CAME_AND_LEFT",
     "DEADLINE",
+    "REFUSAL",
     "Member",
     "Program",
     "RunningServer",
@@ -24,12 +29,17 @@ __all__ = [
     "UdpMember",
     "eventually",
     "news_until",
+    "reset",
     "run",
+    "saw_alice_come_and_leave",
     "serving",
 ]
 
 DEADLINE = 30.0
 """Seconds after which a test gives up waiting for what must come."""
+
+REFUSAL = ILLEGAL_REQUEST + b"\n\n"
+"""The refusal of a request as it comes over TCP, with its empty line."""
 
 
 def run(*arguments: str, stdin: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
@@ -191,6 +201,20 @@ def news_until(member: Member, line: bytes) -> list[bytes]:
     return lines
 
 
+ALICE_CAME_AND_LEFT = [b"Alice has joined", b"Alice has left the group"]
+
+
+def saw_alice_come_and_leave(watcher: Member) -> bool:
+    """Have *watcher* ask until Alice has left; tell whether nothing else happened."""
+    return news_until(watcher, b"Alice has left the group") == ALICE_CAME_AND_LEFT
+
+
+def reset(connection: socket.socket) -> None:
+    """End *connection* by a reset, as a crash or a cut line does, and not in good order."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
 class UdpMember:
     """A raw UDP socket: a datagram a request, a datagram a reply."""
 
@@ -235,6 +259,15 @@ class TcpMember:
                 raise EOFError("the server closed the connection")
             lines.append(line)
         return b"".join(lines).removesuffix(b"\n")
+
+    def rest(self) -> bytes:
+        """Return everything until the server closes the connection."""
+        return self.stream.read()
+
+    def reset(self) -> None:
+        """End the connection by a reset."""
+        self.stream.close()
+        reset(self.socket)
 
     def __enter__(self) -> Self:
         return self

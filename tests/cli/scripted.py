@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import select
 import socket
 import subprocess
@@ -14,10 +15,28 @@ from typing import Self
 
 from tests.processes import DEADLINE, eventually
 
-__all__ = ["Address", "ScriptedServer", "SeedServer", "Terminal", "wait_until_idle"]
+__all__ = [
+    "CONNECT",
+    "NO_ANSWER_YET",
+    "Address",
+    "ScriptedServer",
+    "SeedServer",
+    "Terminal",
+    "tells",
+    "wait_until_idle",
+]
 
 Address = tuple[str, int]
 Answer = Callable[[bytes, Address], list[bytes]]
+
+CONNECT = [sys.executable, "-m", "groupchat", "connect"]
+NO_ANSWER_YET = "no answer yet, asking again"
+
+
+def tells(line: str, server: str, why: str) -> bool:
+    """Whether *line* is one line that says which server it is about, and what is the matter."""
+    pattern = rf"Error: {re.escape(server)}\W.*{why}.*\?"
+    return re.fullmatch(pattern, line.removesuffix("\n"), re.IGNORECASE) is not None
 
 
 def wait_until_idle(process: "subprocess.Popen[bytes]") -> None:
@@ -36,7 +55,7 @@ class ScriptedServer:
 
     def __init__(self, answer: Answer) -> None:
         self.requests: list[bytes] = []
-        """What was asked, each entered after its replies were sent."""
+        """What was asked, each entered after its replies were sent; complete once it has ended."""
         self._answer = answer
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", 0))

@@ -5,6 +5,7 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -77,7 +78,8 @@ def test_time_runs_downwards(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_byte_that_differs_is_one_clear_line_and_exit_code_1(
     monkeypatch: pytest.MonkeyPatch, exchange: Exchange, what: str
 ) -> None:
-    monkeypatch.setattr(sys.modules["groupchat.cli.demo"], "load", lambda: [exchange])
+    farewell = Exchange("2", "Alice", b"4", b"Illegal request")
+    monkeypatch.setattr(sys.modules["groupchat.cli.demo"], "load", lambda: [exchange, farewell])
     done = CliRunner().invoke(main, ["demo"])
     assert done.exit_code == 1
     assert done.stderr == f"Error: step 1: Alice {what}\n"
@@ -184,7 +186,21 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
 def test_a_client_that_shows_nothing_is_given_up_in_the_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(demo, "DEADLINE_SECONDS", 3)
+    """Time is up as soon as the client has been handed its reply."""
+    watchdogs: list[threading.Timer] = []
+
+    class Watchdog(threading.Timer):
+        def start(self) -> None:
+            watchdogs.append(self)
+
+    class Tap(demo._Tap):
+        def relay(self) -> tuple[bytes, bytes]:
+            exchanged = super().relay()
+            watchdogs[0].function()
+            return exchanged
+
+    monkeypatch.setattr(threading, "Timer", Watchdog)
+    monkeypatch.setattr(demo, "_Tap", Tap)
     monkeypatch.setattr(demo, "_PROGRAM", [sys.executable, "-c", SILENT])
     with pytest.raises(Failure, match=r"step 1: Alice showed b'', and it must be"):
         play([REFUSED], 80, print)

@@ -1,0 +1,145 @@
+"""TCP: a line is a request, a reply is its lines and then an empty line; and too long lines."""
+
+import asyncio
+import contextlib
+import re
+import socket
+
+import pytest
+
+from groupchat.core import ILLEGAL_REQUEST
+from groupchat.transports.tcp import MAX_LINE_BYTES, TCP, UNANSWERED_LINES
+from tests.processes import REFUSAL, Member, RunningServer, news_until
+from tests.transports.recorder import Echo, in_loop, linked, listening, soon
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"], ids=["LF", "CRLF"])
+def test_a_line_ends_with_either_line_end(server: RunningServer, end: bytes) -> None:
+    alice, bob = server.tcp(), server.tcp()
+    alice.socket.sendall(b"1 Alice" + end + b"2 hi" + end)
+    assert (alice.receive(), alice.receive()) == (b"", b"")
+    bob.socket.sendall(b"1 Bob" + end)
+    assert bob.receive() == b"Alice"
+    bob.socket.sendall(b"2 hi" + end + b"4" + end)
+    assert (bob.receive(), bob.receive()) == (b"", b"")
+    alice.socket.sendall(b"5" + end)
+    assert alice.receive() == b"Bob has joined\nBob: hi\nBob has left the group"
+
+
+def test_a_reply_is_its_lines_and_then_one_empty_line(server: RunningServer) -> None:
+    alice, bob = server.tcp(), server.tcp()
+    alice.socket.sendall(b"1 Alice\n")
+    assert alice.stream.read(1) == b"\n"
+    bob.socket.sendall(b"1 Bob\n2 hi\n4\n6\n")
+    whole = b"Alice\n\n" + b"\n" + b"\n" + REFUSAL
+    assert bob.stream.read(len(whole)) == whole
+    alice.socket.sendall(b"5\n5\n")
+    whole = b"Bob has joined\nBob: hi\nBob has left the group\n\n" + b"\n"
+    assert alice.stream.read(len(whole)) == whole
+
+
+def test_bytes_can_come_one_at_a_time(server: RunningServer, watcher: Member) -> None:
+    slow = server.tcp()
+    slow.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    for byte in "1 Zoë\r\n2 naïve 🦊\n4\n".encode():
+        slow.socket.sendall(bytes([byte]))
+        assert watcher.ask(b"6") == ILLEGAL_REQUEST  # the server took its turn in between
+    assert [slow.receive() for _ in range(3)] == [b"Watcher", b"", b""]
+    lines = ["Zoë has joined", "Zoë: naïve 🦊", "Zoë has left the group"]
+    assert watcher.ask(b"5").decode().split("\n") == lines
+
+
+def test_many_requests_in_one_packet_are_answered_in_order(server: RunningServer) -> None:
+    alice, bob = server.tcp(), server.tcp()
+    assert alice.ask(b"1 Alice") == b""
+    assert bob.ask(b"1 Bob") == b"Alice"
+    count = 5 * UNANSWERED_LINES
+    bob.socket.sendall(b"".join(b"2 %d\n6\n" % number for number in range(count)))
+    for _ in range(count):
+        assert bob.receive() == b""
+        assert bob.receive() == ILLEGAL_REQUEST
+    said = [b"Bob: %d" % number for number in range(count)]
+    assert alice.ask(b"5").split(b"\n") == [b"Bob has joined", *said]
+
+
+def test_two_connections_from_one_machine_are_two_members(server: RunningServer) -> None:
+    first, second = server.tcp(), server.tcp()
+    assert first.ask(b"1 Alice") == b""
+    assert second.ask(b"5") == ILLEGAL_REQUEST
+    assert second.ask(b"1 Bob") == b"Alice"
+    assert first.ask(b"5") == b"Bob has joined"
+
+
+@in_loop
+async def test_a_line_is_a_request_with_its_line_end() -> None:
+    service = Echo(lambda request: [request.rstrip(b"\r\n")])
+    async with listening(TCP(), service) as listener:
+        reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+        writer.write(b"1 Alice\n\r\n\n2 \0\xff\r\n5\r")
+        writer.write_eof()
+        assert await reader.read() == b"1 Alice\n\n" + b"\n" + b"\n" + b"2 \0\xff\n\n" + b"5\n\n"
+        writer.close()
+        await writer.wait_closed()
+        await soon(lambda: bool(service.lost))
+        assert service.requests == [b"1 Alice\n", b"\r\n", b"\n", b"2 \0\xff\r\n", b"5\r"]
+        senders = {peer.sender for peer in service.peers}
+        assert service.lost == list(senders)
+        assert re.fullmatch(r"tcp 127\.0\.0\.1:\d+ #\d+", service.lost[0])
+        assert service.peers[0].budget is None
+
+
+@in_loop
+async def test_a_reply_in_pieces_is_framed_as_one() -> None:
+    replies = {b"0\n": [], b"1\n": [b"a"], b"3\n": [b"a\nb\n", b"c\n", b"d"]}
+    async with linked(TCP(), Echo(replies.__getitem__)) as connection:
+        assert not connection.lossy
+        for request, reply in replies.items():
+            await connection.send(request.rstrip())
+            assert await connection.receive() == b"".join(reply)
+
+
+def test_a_long_line_is_refused_and_the_connection_goes_on(server: RunningServer) -> None:
+    member = server.tcp()
+    assert member.ask(b"1 Alice") == b""
+    for size in (4_003, 65_507, MAX_LINE_BYTES - 1):
+        assert member.ask(b"2 ".ljust(size, b"x")) == ILLEGAL_REQUEST
+    assert member.ask(b"2 short") == b""
+
+
+@pytest.mark.parametrize("size", [MAX_LINE_BYTES + 1, 1_000_000, 20_000_000])
+def test_a_line_that_does_not_end_is_refused_and_the_connection_closed(
+    server: RunningServer, watcher: Member, size: int
+) -> None:
+    endless = server.tcp()
+    assert endless.ask(b"1 Endless") == b"Watcher"
+    # All of it can be sent, and after all of it the refusal can be read: no reset takes it away.
+    endless.socket.sendall(b"2 ".ljust(size, b"x"))
+    assert endless.rest() == REFUSAL
+    endless.__exit__()
+    assert news_until(watcher, b"Endless has left the group") == [
+        b"Endless has joined",
+        b"Endless has left the group",
+    ]
+
+
+def test_a_line_that_ends_too_late_is_refused_as_well(server: RunningServer) -> None:
+    member = server.tcp()
+    member.socket.sendall(b"5" * MAX_LINE_BYTES + b"\n5\n5\n")
+    assert member.rest() == REFUSAL
+
+
+def test_who_sends_without_end_after_his_refusal_is_cut_off(
+    server: RunningServer, watcher: Member
+) -> None:
+    endless = server.tcp()
+    assert endless.ask(b"1 Endless") == b"Watcher"
+    with contextlib.suppress(ConnectionError):
+        while True:
+            endless.socket.sendall(b"x" * 10_000)
+    news_until(watcher, b"Endless has left the group")
+
+
+def test_requests_before_a_line_without_end_are_answered(server: RunningServer) -> None:
+    member = server.tcp()
+    member.socket.sendall(b"1 Alice\n6\n4\n" + b"x" * 2 * MAX_LINE_BYTES)
+    assert member.rest() == b"\n" + REFUSAL + b"\n" + REFUSAL

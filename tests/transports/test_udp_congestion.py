@@ -1,0 +1,215 @@
+"""UDP: floods, send buffers that are full, and networks that fail."""
+
+import asyncio
+import errno
+import itertools
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from groupchat.core import ILLEGAL_REQUEST
+from groupchat.transports import Peer, udp
+from groupchat.transports.udp import DATAGRAMS_A_WAKE_UP, MAX_DATAGRAM_BYTES, UDP
+from tests.processes import DEADLINE, RunningServer, UdpMember, eventually, serving
+from tests.transports.recorder import (
+    HOSTS,
+    Recorder,
+    datagram_socket,
+    in_loop,
+    linked,
+    listening,
+    soon,
+)
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_members_who_vanish_do_not_stop_the_server(host: str) -> None:
+    with serving("0", host=host) as server:
+        staying = server.udp()
+        assert staying.ask(b"1 Alice") == b""
+        for number in range(50):
+            with UdpMember(server.port, host) as vanishing:
+                vanishing.socket.send(b"1 Ghost %d" % number)
+        # Their replies find nobody, and so does whatever is asked by a port that is closed.
+        eventually(lambda: b"Ghost 49 has joined" in staying.ask(b"5"))
+        assert server.udp().ask(b"1 Bob").startswith(b"Ghost 49, Ghost 48, ")
+
+
+def test_a_flood_on_udp_does_not_starve_tcp(server: RunningServer) -> None:
+    alice, bob = server.tcp(), server.tcp()
+    assert alice.ask(b"1 Alice") == b""
+    assert bob.ask(b"1 Bob") == b"Alice"
+    alice.ask(b"5")
+    flooding, calm = threading.Event(), threading.Event()
+
+    def flood() -> None:
+        with UdpMember(server.port) as flooder:
+            while not calm.is_set():
+                flooder.socket.send(b"2 flood")
+                flooding.set()
+
+    thread = threading.Thread(target=flood)
+    thread.start()
+    try:
+        assert flooding.wait(DEADLINE)
+        for number in range(200):
+            assert bob.ask(b"2 %d" % number) == b""
+            assert alice.ask(b"5") == b"Bob: %d" % number
+    finally:
+        calm.set()
+        thread.join()
+    carol = server.udp()
+    carol.socket.settimeout(0.2)
+
+    def is_heard() -> bool:
+        """Ask again while the system drops what comes, the flood still waiting before it."""
+        try:
+            return carol.ask(b"5") == ILLEGAL_REQUEST
+        except TimeoutError:
+            return False
+
+    eventually(is_heard)
+    assert server.tcp().ask(b"1 Carol") == b"Bob, Alice"
+
+
+@in_loop
+async def test_a_reply_that_the_network_refuses_is_dropped_and_the_next_one_goes_out() -> None:
+    service = Recorder()
+    async with linked(UDP(), service) as connection:
+        await connection.send(b"5")
+        await soon(lambda: bool(service.peers))
+        service.peers[0].reply([b"x" * (MAX_DATAGRAM_BYTES + 1)])  # no datagram is as long
+        service.peers[0].reply([b"next"])
+        assert await connection.receive() == b"next"
+        await connection.send(b"again")
+        await soon(lambda: service.requests == [b"5", b"again"])
+
+
+@in_loop
+async def test_a_flood_gives_way_to_the_others_again_and_again() -> None:
+    """Each datagram that arrives sends the next, so the socket is never found empty."""
+    datagrams = 10 * DATAGRAMS_A_WAKE_UP
+
+    class Flood(Recorder):
+        def receive(self, request: bytes, peer: Peer) -> None:
+            super().receive(request, peer)
+            if len(self.requests) < datagrams:
+                flooder.send(request)
+
+    with datagram_socket() as flooder:
+        service = Flood()
+        async with listening(UDP(), service) as listener:
+            flooder.connect(("127.0.0.1", listener.port))
+            flooder.send(b"x")
+            turns = [0]
+            while turns[-1] < datagrams:
+                await asyncio.sleep(0)
+                turns.append(len(service.requests))
+        taken = [after - before for before, after in itertools.pairwise(turns)]
+        assert max(taken) <= DATAGRAMS_A_WAKE_UP
+
+
+class CongestedSocket:
+    """A socket whose send buffer is full, or whose network fails, when the test says so.
+
+    The loopback interface takes a datagram off its sender at once, so that a send buffer of any
+    size never fills there (tried, with SO_SNDBUF 1); hence this double.
+    """
+
+    def __init__(self) -> None:
+        self.faults: list[OSError] = []
+        self.receive_faults: list[OSError] = []
+        self.real = datagram_socket()
+
+    def sendto(self, datagram: bytes, address: tuple[str, int]) -> int:
+        if self.faults:
+            raise self.faults.pop(0)
+        return self.real.sendto(datagram, address)
+
+    def recvfrom(self, size: int) -> tuple[bytes, tuple[str, int]]:
+        if self.receive_faults:
+            raise self.receive_faults.pop(0)
+        return self.real.recvfrom(size)
+
+    def getsockname(self) -> tuple[str, int]:
+        host, port = self.real.getsockname()
+        return host, port
+
+    def fileno(self) -> int:
+        return self.real.fileno()
+
+    def close(self) -> None:
+        self.real.close()
+
+
+@pytest.fixture
+def congested(monkeypatch: pytest.MonkeyPatch) -> Iterator[CongestedSocket]:
+    """The socket that the next listener will use."""
+    sock = CongestedSocket()
+    monkeypatch.setattr(udp, "bind", lambda *_: [sock])
+    yield sock
+    sock.close()
+
+
+@pytest.mark.parametrize("fault", [BlockingIOError, InterruptedError])
+@in_loop
+async def test_replies_wait_in_order_while_the_send_buffer_is_full(
+    congested: CongestedSocket, fault: Callable[[], OSError]
+) -> None:
+    service = Recorder()
+    async with linked(UDP(), service) as connection:
+        await connection.send(b"5")
+        await soon(lambda: bool(service.peers))
+        congested.faults += [fault(), fault(), fault()]
+        for number in range(3):
+            service.peers[0].reply([b"%d" % number])
+        assert len(congested.faults) == 2  # the later ones did not try to overtake the first
+        assert [await connection.receive() for _ in range(3)] == [b"0", b"1", b"2"]
+        await connection.send(b"and on")
+        await soon(lambda: service.requests == [b"5", b"and on"])
+        service.peers[1].reply([b"3"])
+        assert await connection.receive() == b"3"
+
+
+@in_loop
+async def test_no_request_is_taken_while_replies_wait(congested: CongestedSocket) -> None:
+    service = Recorder()
+    async with linked(UDP(), service) as connection:
+        await connection.send(b"5")
+        await soon(lambda: bool(service.peers))
+        congested.faults += [BlockingIOError() for _ in range(50)]
+        service.peers[0].reply([b"0"])
+        await connection.send(b"meanwhile")
+        while congested.faults:
+            assert service.requests == [b"5"]
+            await asyncio.sleep(0)
+        await soon(lambda: service.requests == [b"5", b"meanwhile"])
+        assert await connection.receive() == b"0"
+
+
+@in_loop
+async def test_a_listener_can_be_closed_while_replies_wait(congested: CongestedSocket) -> None:
+    service = Recorder()
+    with datagram_socket() as client:
+        async with listening(UDP(), service) as listener:
+            client.sendto(b"5", ("127.0.0.1", listener.port))
+            await soon(lambda: bool(service.peers))
+            congested.faults += [BlockingIOError() for _ in range(50)]
+            service.peers[0].reply([b"0"])
+        assert congested.fileno() == -1
+        service.peers[0].reply([b"1"])  # too late, and harmless
+
+
+@in_loop
+async def test_errors_that_the_network_reports_on_receiving_cost_no_request(
+    congested: CongestedSocket,
+) -> None:
+    """Windows reports there that an earlier reply found nobody; Linux does not."""
+    service = Recorder()
+    async with linked(UDP(), service) as connection:
+        unreachable = OSError(errno.EHOSTUNREACH, "no route")
+        congested.receive_faults += [ConnectionResetError(), unreachable, InterruptedError()]
+        await connection.send(b"5")
+        await soon(lambda: service.requests == [b"5"])
+        assert not congested.receive_faults
