@@ -81,8 +81,16 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def server() -> Iterator[RunningServer]:
-    """A server process of this test's own, listening by UDP and TCP on one free port."""
-    with serving() as running:
+    """A server process of this test's own, listening by UDP and TCP on one free port, without
+    limits."""
+    with serving("--no-limits", "0") as running:
+        yield running
+
+
+@pytest.fixture
+def limited_server() -> Iterator[RunningServer]:
+    """The same with the default limits."""
+    with serving("0") as running:
         yield running
 
 

@@ -37,7 +37,7 @@ _Show: TypeAlias = Callable[[Entry], bytes]
 _FORMATS: Final[dict[str, _Show]] = {"text": as_text, "json": as_json}
 
 
-class _JournalFile(click.ParamType):
+class _JournalFile(click.ParamType[Path]):
     """The file of a journal, or the port of the server that keeps it in the usual place."""
 
     name = "journal"
@@ -251,9 +251,11 @@ class _Output:
 
     def flush(self) -> None:
         """Write all of it."""
+        if sys.stdout is None:  # closed from the start
+            return
         try:
-            click.get_binary_stream("stdout").write(self._lines)
-            click.get_binary_stream("stdout").flush()
+            sys.stdout.buffer.write(self._lines)
+            sys.stdout.buffer.flush()
         except OSError as error:
             raise _CannotWrite(error) from error
         self._lines.clear()

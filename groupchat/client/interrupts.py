@@ -4,7 +4,8 @@ What lives here: signals. What must not: what is left to do at the end.
 
 Theory. What waits for the network, or for a line, ends at once, and nothing else does: what is
 done between two waits is done to its end, so that a file, say, is not left half written. The one
-exception is a write to somebody who does not read, which would never return.
+exception is a write to somebody who does not read: if it has not returned a moment later, it never
+will.
 
 A handler runs in the main thread, but a signal can arrive in another one, and on Windows nothing
 but a socket wakes a loop that waits for sockets. So there is one.
@@ -14,13 +15,18 @@ import asyncio
 import contextlib
 import signal
 import socket
+import sys
+import threading
 from collections.abc import Callable, Coroutine, Iterator
 from types import FrameType
 from typing import Any, Final, Self, TypeVar
 
-__all__ = ["Interrupts"]
+__all__ = ["STUCK_SECONDS", "Interrupts"]
 
 T = TypeVar("T")
+
+STUCK_SECONDS: Final = 0.2
+"""How long a write may take once everything is to end."""
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
@@ -37,6 +43,7 @@ class Interrupts:
         self._runner = runner
         self._writing = writing
         self._task: asyncio.Task[Any] | None = None
+        self._stuck = False  # perhaps, in a write
 
     def __enter__(self) -> Self:
         # Shells start background jobs with SIGINT ignored, and then nothing would end the wait.
@@ -65,12 +72,21 @@ class Interrupts:
         except asyncio.CancelledError:
             raise KeyboardInterrupt from None
         finally:
-            self._task = None
+            self._task, self._stuck = None, False
 
     def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
-        if self._task is None or self._writing():
+        if self._task is None or (self._stuck and self._writing()):
             raise KeyboardInterrupt
         self._task.cancel()
+        if self._writing():
+            self._stuck = True
+            timer = threading.Timer(STUCK_SECONDS, self._look_again)
+            timer.daemon = True
+            timer.start()
+
+    def _look_again(self) -> None:
+        if self._writing() and sys.platform != "win32":
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
 
 @contextlib.contextmanager

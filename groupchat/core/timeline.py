@@ -376,10 +376,12 @@ class Timeline:
             return
         del standing[position]
         if position == self._lowest:
-            # Cursors only go forward, so all these steps together are no more than the events.
-            while position < self.end and position not in standing:
+            # Mostly the next cursor stands near. If not, to look at all of them is less work than
+            # to go through all that was written since somebody went away.
+            far = position + len(standing)
+            while position < far and position not in standing:
                 position += 1
-            self._lowest = position
+            self._lowest = position if position in standing else min(standing, default=self.end)
             self._forget()
 
     def _forget(self) -> None:

@@ -26,7 +26,7 @@ class Limits:
     members: int | None = _limit(10_000, "Members that the group can have.")
     connections: int | None = _limit(1_000, "Connections at a time.")
     connections_a_source: int | None = _limit(250, "Connections at a time from one address.")
-    requests: int | None = _limit(1_000, "Requests a second from one member.")
+    requests: int | None = _limit(5_000, "Requests a second from one member.")
     stranger_requests: int | None = _limit(
         50, "Requests a second from one address, outside of the group."
     )

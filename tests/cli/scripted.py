@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from tests.processes import DEADLINE, eventually
 
@@ -149,6 +149,12 @@ class Terminal:
 
     def type(self, keys: bytes) -> None:
         os.write(self._master, keys)
+
+    def settings(self) -> list[Any]:
+        """Return the modes that the terminal is in."""
+        import termios
+
+        return termios.tcgetattr(self._master)
 
     def until(self, shown: bytes) -> bytes:
         """Return what was shown since the last call, up to the first *shown* that is new."""

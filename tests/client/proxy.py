@@ -6,7 +6,8 @@ same datagrams; when they come, the machine decides.
 
 It can also do what a network does to whoever moves: from one moment on, the server sees all
 clients at other ports (:meth:`Proxy.move`), or the ports that clients have sent from so far lead
-nowhere any more (:meth:`Proxy.strand`), or nothing gets through at all (:attr:`Proxy.down`).
+nowhere any more (:meth:`Proxy.strand`), or nothing gets through (:attr:`Proxy.down`,
+:attr:`Proxy.mute`).
 """
 
 import random
@@ -62,6 +63,8 @@ class Proxy:
     def __init__(self, port: int, faults: Faults = BAD, seed: int = 0) -> None:
         self.down = False
         """Whether nothing gets through."""
+        self.mute = False
+        """Whether nothing comes back from the server."""
         self.faults = faults
         self.counts: Counter[str] = Counter()
         """How many datagrams have been passed on, lost, repeated and reordered."""
@@ -145,7 +148,7 @@ class Proxy:
         lost = self._random.random() < self.faults.lose
         repeats = self._random.random() < self.faults.repeat
         overtaken = self._random.randint(1, 3) if self._chance(self.faults.reorder) else 0
-        if lost or self.down:
+        if lost or self.down or (self.mute and way.address is not None):
             self.counts["lost"] += 1
             return
         self.counts["passed on"] += 1

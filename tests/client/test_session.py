@@ -26,10 +26,10 @@ from groupchat.core.sessions.client import (
 )
 from groupchat.core.sessions.messages import Answer, Mark, Opened
 from groupchat.transports import Connection
+from tests.client.loops import in_loop
 from tests.client.ports import free_port
 from tests.client.proxy import BAD, GOOD, Proxy
 from tests.processes import RunningServer, serving
-from tests.transports.recorder import in_loop
 
 TOKEN = "0123456789abcdef" * 2
 

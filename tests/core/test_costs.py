@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from groupchat.core import Command, Group, Join, Send, Update
+from groupchat.core import Command, Group, Join, Leave, Send, Update
 
 
 def lines_of(group: Group, command: Command, sender: int) -> int:
@@ -55,3 +55,16 @@ def test_an_update_is_no_more_work_when_more_waits_than_fits() -> None:
         for number in range(messages):
             group.apply(Send(f"{number:060}"), 0)
     assert lines_of(some, Update(), 1) == lines_of(many, Update(), 1) > 10
+
+
+def test_to_leave_is_no_more_work_when_more_was_not_read() -> None:
+    """Who went away long ago is the last of all, and the next one may be far ahead of him."""
+    some, many = Group(), Group()
+    for group, messages in ((some, 200), (many, 900)):  # less than a page
+        for number in range(10):
+            group.apply(Join(f"member {number}"), number)
+        for number in range(messages):
+            group.apply(Send(f"{number:03}"), 0)
+        for number in range(2, 10):
+            group.apply(Update(), number)
+    assert lines_of(some, Leave(), 1) == lines_of(many, Leave(), 1) > 10

@@ -273,7 +273,10 @@ class Member:
             self.world.counts["sessions given up"] += 1
             return
         assert reader is not None
-        if isinstance(happening, Told):
+        if isinstance(happening, Told) and happening.kind == "e":
+            if not self.world.counts["rows not readable"]:
+                raise Violation(f"{self.who} was told {happening}")
+        elif isinstance(happening, Told):
             self.world.counts["events told"] += 1
             reader.told(happening, horizon)
         elif isinstance(happening, Result):

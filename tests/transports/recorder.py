@@ -10,6 +10,7 @@ from typing import Any, ParamSpec
 
 import pytest
 
+from groupchat.core.peer import FROM_STRANGER, Reception
 from groupchat.transports import Connection, Listener, Peer, Service, Transport
 from tests.processes import DEADLINE
 
@@ -53,14 +54,25 @@ HOSTS = [pytest.param("127.0.0.1", id="IPv4"), pytest.param("::1", id="IPv6", ma
 class Recorder:
     """A service that writes down what it is told, and answers nothing by itself."""
 
+    unsent_bytes = 65_536
+
     def __init__(self) -> None:
         self.requests: list[bytes] = []
         self.peers: list[Peer] = []
+        self.come_and_stayed: list[str] = []
         self.lost: list[str] = []
+        self.reception = FROM_STRANGER
+        self.full = False
 
-    def receive(self, request: bytes, peer: Peer) -> None:
+    def come(self, peer: Peer) -> bool:
+        if not self.full:
+            self.come_and_stayed.append(peer.sender)
+        return not self.full
+
+    def receive(self, request: bytes, peer: Peer) -> Reception:
         self.requests.append(request)
         self.peers.append(peer)
+        return self.reception
 
     def gone(self, peer: Peer) -> None:
         self.lost.append(peer.sender)
@@ -75,9 +87,9 @@ class Echo(Recorder):
         super().__init__()
         self._pieces = pieces
 
-    def receive(self, request: bytes, peer: Peer) -> None:
-        super().receive(request, peer)
+    def receive(self, request: bytes, peer: Peer) -> Reception:
         asyncio.get_running_loop().call_soon(peer.reply, self._pieces(request))
+        return super().receive(request, peer)
 
 
 def in_loop(scenario: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:

@@ -32,8 +32,9 @@ def _stalled(server: RunningServer, name: bytes) -> TcpMember:
 
 
 def test_who_does_not_read_stalls_nobody_and_gets_everything_in_the_end(
-    server: RunningServer,
+    limited_server: RunningServer,
 ) -> None:
+    server = limited_server
     stalled = [_stalled(server, b"Stalled%d" % number) for number in range(STALLED)]
     alice, bob = server.tcp(), server.udp()
     alice.ask(b"1 Alice")

@@ -8,9 +8,10 @@ import socket
 import pytest
 
 from groupchat.core import ILLEGAL_REQUEST
+from groupchat.core.peer import Reception
 from groupchat.transports.tcp import MAX_LINE_BYTES, TCP, UNANSWERED_LINES
 from tests.processes import REFUSAL, Member, RunningServer, news_until
-from tests.transports.recorder import Echo, in_loop, linked, listening, soon
+from tests.transports.recorder import Echo, Recorder, in_loop, linked, listening, soon
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"], ids=["LF", "CRLF"])
@@ -85,7 +86,9 @@ async def test_a_line_is_a_request_with_its_line_end() -> None:
         senders = {peer.sender for peer in service.peers}
         assert service.lost == list(senders)
         assert re.fullmatch(r"tcp 127\.0\.0\.1:\d+ #\d+", service.lost[0])
-        assert service.peers[0].budget is None
+        assert service.peers[0].datagram is None
+        assert service.peers[0].source == "127.0.0.1"
+        assert service.come_and_stayed == service.lost
 
 
 @in_loop
@@ -143,3 +146,53 @@ def test_requests_before_a_line_without_end_are_answered(server: RunningServer) 
     member = server.tcp()
     member.socket.sendall(b"1 Alice\n6\n4\n" + b"x" * 2 * MAX_LINE_BYTES)
     assert member.rest() == b"\n" + REFUSAL + b"\n" + REFUSAL
+
+
+@in_loop
+async def test_a_connection_that_may_not_stay_is_closed_and_nothing_of_it_is_taken() -> None:
+    service = Recorder()
+    service.full = True
+    async with listening(TCP(), service) as listener:
+        reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+        writer.write(b"1 Alice\n")
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+    assert service.requests == service.lost == []
+
+
+@in_loop
+async def test_who_asks_too_much_is_read_again_after_a_pause() -> None:
+    service = Echo(lambda request: [request.rstrip(b"\n")])
+    service.reception = Reception(known=True, wanted=True, pause=0.01)
+    async with listening(TCP(), service) as listener:
+        reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+        writer.write(b"1\n2\n3\n")
+        writer.write_eof()
+        assert await reader.read() == b"1\n\n2\n\n3\n\n"
+        writer.close()
+        await writer.wait_closed()
+        await soon(lambda: bool(service.lost))
+    assert service.requests == [b"1\n", b"2\n", b"3\n"]
+
+
+@in_loop
+async def test_what_is_pushed_follows_what_was_sent_before_it() -> None:
+    service = Recorder()
+    async with listening(TCP(), service) as listener:
+        reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+        writer.write(b"1\n2\n")
+        await soon(lambda: len(service.peers) == 2)
+        peer, taken = service.peers[0], asyncio.Event()
+        peer.reply([b"a", b"b"])
+        peer.push([b"pushed"], taken.set)
+        peer.reply(None)
+        await taken.wait()
+        peer.close()
+        assert await reader.read() == b"ab\n\npushed\n\n"
+        writer.close()
+        await writer.wait_closed()
+        await soon(lambda: bool(service.lost))
+        peer.push([b"too late"], taken.set)

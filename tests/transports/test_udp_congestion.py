@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from groupchat.core import ILLEGAL_REQUEST
+from groupchat.core.peer import Reception
 from groupchat.transports import Peer, udp
 from groupchat.transports.udp import DATAGRAMS_A_WAKE_UP, MAX_DATAGRAM_BYTES, UDP
 from tests.processes import DEADLINE, RunningServer, UdpMember, eventually, serving
@@ -92,10 +93,10 @@ async def test_a_flood_gives_way_to_the_others_again_and_again() -> None:
     datagrams = 10 * DATAGRAMS_A_WAKE_UP
 
     class Flood(Recorder):
-        def receive(self, request: bytes, peer: Peer) -> None:
-            super().receive(request, peer)
-            if len(self.requests) < datagrams:
+        def receive(self, request: bytes, peer: Peer) -> Reception:
+            if len(self.requests) < datagrams - 1:
                 flooder.send(request)
+            return super().receive(request, peer)
 
     with datagram_socket() as flooder:
         service = Flood()
@@ -132,6 +133,9 @@ class CongestedSocket:
             raise self.receive_faults.pop(0)
         return self.real.recvfrom(size)
 
+    def setsockopt(self, level: int, option: int, value: int) -> None:
+        self.real.setsockopt(level, option, value)
+
     def getsockname(self) -> tuple[str, int]:
         host, port = self.real.getsockname()
         return host, port
@@ -161,6 +165,7 @@ async def test_replies_wait_in_order_while_the_send_buffer_is_full(
     async with linked(UDP(), service) as connection:
         await connection.send(b"5")
         await soon(lambda: bool(service.peers))
+        service.peers[0].welcome()
         congested.faults += [fault(), fault(), fault()]
         for number in range(3):
             service.peers[0].reply([b"%d" % number])
@@ -178,6 +183,7 @@ async def test_no_request_is_taken_while_replies_wait(congested: CongestedSocket
     async with linked(UDP(), service) as connection:
         await connection.send(b"5")
         await soon(lambda: bool(service.peers))
+        service.peers[0].welcome()
         congested.faults += [BlockingIOError() for _ in range(50)]
         service.peers[0].reply([b"0"])
         await connection.send(b"meanwhile")
@@ -195,6 +201,7 @@ async def test_a_listener_can_be_closed_while_replies_wait(congested: CongestedS
         async with listening(UDP(), service) as listener:
             client.sendto(b"5", ("127.0.0.1", listener.port))
             await soon(lambda: bool(service.peers))
+            service.peers[0].welcome()
             congested.faults += [BlockingIOError() for _ in range(50)]
             service.peers[0].reply([b"0"])
         assert congested.fileno() == -1
@@ -213,3 +220,18 @@ async def test_errors_that_the_network_reports_on_receiving_cost_no_request(
         await connection.send(b"5")
         await soon(lambda: service.requests == [b"5"])
         assert not congested.receive_faults
+
+
+@in_loop
+async def test_a_full_send_buffer_keeps_nothing_for_strangers(congested: CongestedSocket) -> None:
+    """It may be full of replies to addresses that somebody has made up."""
+    service = Recorder()
+    async with linked(UDP(), service) as connection:
+        await connection.send(b"5")
+        await soon(lambda: bool(service.peers))
+        congested.faults += [BlockingIOError()]
+        service.peers[0].reply([b"lost"])
+        await connection.send(b"still read")
+        await soon(lambda: service.requests == [b"5", b"still read"])
+        service.peers[0].reply([b"next"])
+        assert await connection.receive() == b"next"

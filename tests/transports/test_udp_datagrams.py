@@ -5,8 +5,9 @@ import itertools
 import pytest
 
 from groupchat.core import ILLEGAL_REQUEST, MAX_NAME_CHARACTERS
+from groupchat.core.plain import REPLY_BYTES
 from groupchat.transports import load
-from groupchat.transports.udp import REPLY_BYTES, UDP
+from groupchat.transports.udp import MAX_DATAGRAM_BYTES, UDP
 from tests.processes import Member, RunningServer
 from tests.transports.recorder import HOSTS, Echo, Recorder, connected, in_loop, listening, soon
 
@@ -95,7 +96,8 @@ async def test_a_datagram_is_a_request_and_its_reply_a_datagram(host: str) -> No
         assert service.requests == [b"5", b"", b"\0\xff\n", b"x" * 20_000]
         assert len({peer.sender for peer in service.peers}) == 1
         assert service.peers[0].sender.startswith(f"udp {shown}:")
-        assert service.peers[0].budget == REPLY_BYTES
+        assert service.peers[0].datagram == MAX_DATAGRAM_BYTES
+        assert service.peers[0].source == host
 
 
 @in_loop
