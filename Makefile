@@ -4,7 +4,7 @@ PYTHON ?= python3
 PORT ?= 12345
 BIN := .venv/bin
 
-.PHONY: help serve test check docs mutants bench clean
+.PHONY: help serve test check docs simulate soak lossy flood fuzz mutants bench clean
 
 help:  ## Show what can be made.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -27,6 +27,23 @@ check: .venv/all  ## Format, lint, types and import rules.
 docs: .venv/all  ## Build the documentation; warnings are errors.
 	$(BIN)/sphinx-build -qW --keep-going docs docs/_build
 
+SEEDS ?= 0
+SEED ?=
+simulate: .venv/all  ## Simulate crashes and bad networks, until stopped (SEEDS=n, or SEED=n again).
+	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
+
+soak: .venv/all  ## Kill a real server 200 times under load; nothing may be lost.
+	@$(BIN)/python -m tests.campaigns.soak
+
+lossy: .venv/all  ## 5,000 messages over a link that loses three datagrams of ten.
+	@$(BIN)/python -m tests.campaigns.lossy
+
+flood: .venv/all  ## Chat while others flood the server (as root, with a C compiler).
+	@$(BIN)/python -m tests.campaigns.flood
+
+fuzz: .venv/all  ## 1,000,000 inputs for everything that reads bytes from outside.
+	@$(BIN)/python -m tests.campaigns.fuzz
+
 mutants: .venv/all  ## Mutation testing of the core; takes some minutes.
 	$(BIN)/python tests/mutants.py
 
@@ -48,7 +65,7 @@ clean:  ## Remove the environment and whatever was built.
 
 .venv/all: .venv/base
 	@echo "Setting up what tests, checks and documentation need ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,mutants,docs]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,fuzz,mutants,docs]'
 	@touch $@
 
 # The README's nc sessions are run by the tests. Only a system package brings nc.

@@ -91,6 +91,24 @@ def find_public(
 
 # The unit of a constant, by the word in its name.
 UNITS = {
+    "FORMAT": "version",
+    "VERSION": "version",
+    "MILLISECONDS": "milliseconds",
+    "MESSAGES": "messages",
+    "RECORDS": "records",
+    "PAGES": "pages",
+    "REFUSALS": "replies",
+    "ADDRESSES": "addresses",
+    "SOURCES": "addresses",
+    "SESSIONS": "sessions",
+    "COMMANDS": "commands",
+    "NAMES": "names",
+    "REQUESTS": "requests",
+    "NUMBER": "number",
+    "ROOM": "bytes",
+    "TRIES": "tries",
+    "EVENTS": "events",
+    "WAITING": "messages",
     "BYTES": "bytes",
     "CHARACTERS": "characters",
     "SECONDS": "seconds",
@@ -142,6 +160,8 @@ def constants() -> Iterator[tuple[str, str, str]]:
         body = ast.parse(Path(spec.origin).read_text("utf-8")).body
         for statement, following in zip(body, [*body[1:], None], strict=True):
             match statement:
+                case ast.AnnAssign(value=ast.Call(func=ast.Name(id="ord"))):
+                    continue  # a letter
                 case ast.AnnAssign(target=ast.Name(id=name)) if is_limit(found.name, name):
                     meaning = docstring(following)
                     if meaning is None:
@@ -156,7 +176,7 @@ def is_limit(module: str, name: str) -> bool:
     return (
         name.isupper()
         and not name.startswith("_")
-        and all(isinstance(number, int | float) for number in numbers)
+        and all(isinstance(number, int | float) and number >= 0 for number in numbers)
     )
 
 

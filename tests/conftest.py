@@ -80,6 +80,17 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture
+def sessions(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A home of this test's own, for all that it starts; return where sessions are kept in it.
+    Else it could go on with a session that another test has left behind."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    for name in ("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "USERPROFILE", "APPDATA"):
+        monkeypatch.setenv(name, str(folder))
+    return folder / "groupchat" / "sessions"
+
+
+@pytest.fixture
 def server() -> Iterator[RunningServer]:
     """A server process of this test's own, listening by UDP and TCP on one free port, without
     limits."""

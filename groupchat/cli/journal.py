@@ -37,25 +37,16 @@ _Show: TypeAlias = Callable[[Entry], bytes]
 _FORMATS: Final[dict[str, _Show]] = {"text": as_text, "json": as_json}
 
 
-class _JournalFile(click.ParamType[Path]):
-    """The file of a journal, or the port of the server that keeps it in the usual place."""
-
-    name = "journal"
-
-    def convert(
-        self,
-        value: object,
-        param: click.Parameter | None,  # noqa: ARG002
-        ctx: click.Context | None,  # noqa: ARG002
-    ) -> Path:
-        text = str(value)
-        if re.fullmatch("[0-9]{1,5}", text) and int(text) <= MAX_PORT:
-            return default_journal(int(text))
-        return Path(text)
+def _journal_file(value: str) -> Path:
+    """Return the file that is meant by a path, or by the port of the server that keeps it in the
+    usual place."""
+    if re.fullmatch("[0-9]{1,5}", value) and int(value) <= MAX_PORT:
+        return default_journal(int(value))
+    return Path(value)
 
 
 _file: Final = click.argument(
-    "path", metavar="[PATH|PORT]", type=_JournalFile(), default=str(DEFAULT_PORT)
+    "path", metavar="[PATH|PORT]", type=_journal_file, default=str(DEFAULT_PORT)
 )
 
 

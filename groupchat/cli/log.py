@@ -19,15 +19,18 @@ __all__ = ["WAITING_LINES", "log_to_stderr"]
 WAITING_LINES: Final = 1_000
 """Lines that wait for a reader who is slow; more are left out."""
 
+_FORMAT: Final = "%(asctime)s %(message)s"
+_TIME: Final = "%H:%M:%S"
+
 
 class _Writer(logging.Handler):
     """Hands lines to a thread, and never waits."""
 
-    def __init__(self) -> None:
+    def __init__(self, descriptor: int) -> None:
         super().__init__()
         self._lines: queue.Queue[str] = queue.Queue(WAITING_LINES)
         self._left_out = 0
-        self._descriptor = sys.stderr.fileno()
+        self._descriptor = descriptor
         threading.Thread(target=self._write, name="log", daemon=True).start()
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -68,7 +71,11 @@ def log_to_stderr() -> Callable[[float], None]:
     """
     if sys.stderr is None:  # it was closed from the start
         return lambda _: None
-    writer = _Writer()
-    writer.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
+    try:
+        writer = _Writer(sys.stderr.fileno())
+    except OSError:  # it is no file, but something in this very process
+        logging.basicConfig(format=_FORMAT, datefmt=_TIME, level=logging.INFO)
+        return lambda _: None
+    writer.setFormatter(logging.Formatter(_FORMAT, _TIME))
     logging.basicConfig(handlers=[writer], level=logging.INFO)
     return writer.drain

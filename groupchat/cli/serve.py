@@ -273,7 +273,7 @@ def _banner(
     host: str, endpoints: Sequence[Endpoint], listeners: Sequence[Listener], path: Path | None
 ) -> str:
     """Return what is going on and how to join."""
-    kept = "in memory alone" if path is None else f"in {path}"
+    kept = "in memory" if path is None else f"in {path}"
     lines = [f"groupchat {__version__}, one group, kept {kept}. Ctrl-C ends it."]
     for point, listener in zip(endpoints, listeners, strict=True):
         lines += [f"Listening on {point.name} {address}" for address in listener.addresses]

@@ -80,7 +80,7 @@ def compact(path: Path, progress: Callable[[int], object] = bool) -> Compacted:
             for file in (path, path.with_name(path.name + "-wal"))
             if file.exists()
         )
-        reader = stack.enter_context(Reader(path, progress))
+        reader = stack.enter_context(Reader(path, progress, alone=True))
         try:
             made = create(path)
             stack.callback(made.close)

@@ -59,6 +59,7 @@ class Reader:
     Args:
         path: the file.
         progress: called now and then with how many bytes more have been read.
+        alone: whether the lock is ours, so that nobody writes meanwhile.
 
     Raises:
         FileNotFoundError: there is none.
@@ -66,15 +67,18 @@ class Reader:
         OSError: it cannot be read.
     """
 
-    def __init__(self, path: Path, progress: Callable[[int], object] = bool) -> None:
+    def __init__(
+        self, path: Path, progress: Callable[[int], object] = bool, *, alone: bool = False
+    ) -> None:
         self._path = path
         self._progress = progress
+        self._alone = alone
         self._salvage: Salvage | None = None
         self._sqlite: SQLiteReading | None = None
         self._open = contextlib.ExitStack()
         self.troubles: list[str] = []
         """What is wrong with the file, as far as it has come up; the gaps in the log excepted."""
-        self.served = is_served(path)
+        self.served = not alone and is_served(path)
         """Whether a server has it open. To be read."""
         try:
             if not inspect(path):
@@ -175,7 +179,7 @@ class Reader:
     def _look_again(self, chain: Chain) -> bool:
         """Whether what seems to be damage may be a server's doing, and *chain* can go on."""
         assert self._sqlite is not None
-        served, self.served = self.served, is_served(self._path)
+        served, self.served = self.served, not self._alone and is_served(self._path)
         if self.served and not served:  # it has been started meanwhile
             self._look()
             return True

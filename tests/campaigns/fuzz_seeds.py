@@ -5,7 +5,7 @@ from typing import Final
 from groupchat.core import Group, Join, Send
 from groupchat.core.chat import Chat
 from groupchat.core.records import Record
-from groupchat.journal.rows import batch_row, page_row, snapshot_row
+from groupchat.journal.rows import SNAPSHOT, State, batch_row, page_row, state_row
 
 __all__ = ["SEEDS"]
 
@@ -20,8 +20,9 @@ def _journal() -> tuple[bytes, ...]:
     for record in records:
         chat.apply(record)
     page = chat.group.timeline.pages[0].load()
-    rows = batch_row(1, records, 0), page_row(page), snapshot_row(0, chat.snapshot(), 0)
-    return tuple(bytes([0]) + row.body for row in rows)
+    state = State(1, 0, 2, chat.snapshot())
+    rows = batch_row(1, records, 0, 0, 0), page_row(page), state_row(SNAPSHOT, state)
+    return tuple(row.body for row in rows)
 
 
 SEEDS: Final = {

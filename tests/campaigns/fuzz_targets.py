@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, Self, cast
 from zlib import crc32
 
-from groupchat.core import Group, Refused, decode, encode
+from groupchat.core import Group, Join, Refused, decode, encode
 from groupchat.core.chat import Chat
 from groupchat.core.group import Draft
 from groupchat.core.peer import FROM_MEMBER, Reception
@@ -28,7 +28,20 @@ from groupchat.core.sessions.client import SessionClient
 from groupchat.core.sessions.messages import decode_reply, decode_request
 from groupchat.core.sessions.server import Heard, Sessions
 from groupchat.journal.durable import DurableJournal
-from groupchat.journal.rows import page_of, records_of, snapshot_of
+from groupchat.journal.rows import (
+    BASE,
+    BATCH,
+    PAGE,
+    SNAPSHOT,
+    batch_row,
+    check,
+    header_of,
+    page_of,
+    records_of,
+    seal,
+    state_of,
+    time_of,
+)
 from groupchat.journal.storage import Damaged, Row, Write
 from groupchat.transports.interface import Service
 from groupchat.transports.tcp import _Listener as TcpListener
@@ -195,17 +208,27 @@ class _Wire(asyncio.Transport):
 
 def journal(data: bytes) -> None:
     """Rows of all kinds with the input as their body, their checksums right."""
-    number = data[0] if data else 0
-    body = data[1:]
-    row = Row(number, body, crc32(body, crc32(b"%d" % number)))
-    batch = Row(1, body, crc32(body))
-    for read in (lambda: page_of(row), lambda: snapshot_of(row), lambda: records_of(batch)):
+    page, snapshot, base, batch = (
+        seal(kind, number, data)
+        for kind, number in ((PAGE, 0), (SNAPSHOT, 1), (BASE, 0), (BATCH, 1))
+    )
+    for read in (
+        lambda: page_of(page),
+        lambda: state_of(SNAPSHOT, snapshot),
+        lambda: state_of(BASE, base),
+        lambda: records_of(batch),
+        lambda: header_of(batch),
+        lambda: time_of(batch),
+        lambda: check(BATCH, batch),
+    ):
         with contextlib.suppress(Damaged):
             read()
+    whole = batch_row(1, [Record(1, "a", 0, (Join("Alice"),))], 0, 0, 0)
     for storage in (
         _Stored(batches=[batch]),
-        _Stored(snapshot=Row(0, body, crc32(body, crc32(b"0"))), page=body),
-        _Stored(batches=[Row(1, body, number)]),
+        _Stored(batches=[whole], page=data, snapshot=snapshot),
+        _Stored(batches=[whole], base=base),
+        _Stored(batches=[whole, Row(2, data, whole.checksum)]),
     ):
         with contextlib.suppress(Damaged):
             DurableJournal(storage).chat.snapshot()
@@ -218,10 +241,12 @@ class _Stored:
         self,
         batches: list[Row] | None = None,
         snapshot: Row | None = None,
+        base: Row | None = None,
         page: bytes = b"",
     ) -> None:
         self._batches = batches or []
         self._snapshot = snapshot
+        self._base = base
         self._page = page
 
     def write(self, what: Write, done: Callable[[OSError | None], None]) -> None:
@@ -235,7 +260,7 @@ class _Stored:
 
     def page(self, first: int) -> Row | None:
         """Return the page, with its checksum right."""
-        return Row(first, self._page, crc32(self._page, crc32(b"%d" % first)))
+        return seal(PAGE, first, self._page)
 
     def pages(self) -> Iterator[Row]:
         """Yield none."""
@@ -244,6 +269,10 @@ class _Stored:
     def snapshot(self) -> Row | None:
         """Return the snapshot."""
         return self._snapshot
+
+    def base(self) -> Row | None:
+        """Return the base."""
+        return self._base
 
     def size(self) -> int:
         """Return a number."""

@@ -1,4 +1,4 @@
-"""``groupchat connect`` beside servers that answer late, twice, otherwise or not at all."""
+"""``groupchat connect --plain`` beside servers that answer late, twice, otherwise or not at all."""
 
 import contextlib
 import socket
@@ -25,7 +25,7 @@ def test_a_server_that_never_answers_is_asked_again_and_then_given_up() -> None:
         silent.bind(("127.0.0.1", 0))
         silent.settimeout(DEADLINE)
         port = silent.getsockname()[1]
-        done = run("connect", "127.0.0.1", str(port), stdin=b"1 Alice\n5\n")
+        done = run("connect", "--plain", "127.0.0.1", str(port), stdin=b"1 Alice\n5\n")
         asked = [silent.recv(100) for _ in WAITS_SECONDS]
         silent.setblocking(False)
         with pytest.raises(BlockingIOError):
@@ -40,7 +40,7 @@ def test_a_server_that_never_answers_is_asked_again_and_then_given_up() -> None:
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_a_closed_port_is_one_clear_line(closed_port: int, transport: str) -> None:
     url = f"{transport}://127.0.0.1:{closed_port}"
-    done = run("connect", url, stdin=b"1 Alice\n5\n")
+    done = run("connect", "--plain", url, stdin=b"1 Alice\n5\n")
     assert (done.stdout, done.returncode) == (b"", 1)
     assert tells(done.stderr.decode(), url, "connection refused")
 
@@ -48,7 +48,7 @@ def test_a_closed_port_is_one_clear_line(closed_port: int, transport: str) -> No
 def test_a_tcp_server_that_has_ended_is_one_clear_line() -> None:
     with serving() as server:
         url = f"tcp://127.0.0.1:{server.port}"
-        with Program("connect", url) as program:
+        with Program("connect", "--plain", url) as program:
             program.type("6")
             assert program.out.next() == "Illegal request"
             assert server.stop() == 0
@@ -62,7 +62,7 @@ def test_a_tcp_server_that_has_ended_is_one_clear_line() -> None:
 def test_a_server_that_answers_only_the_third_time_is_heard() -> None:
     with (
         ScriptedServer(lambda _, __: [b"hello"] if len(late.requests) == 2 else []) as late,
-        Program("connect", "127.0.0.1", str(late.port)) as program,
+        Program("connect", "--plain", "127.0.0.1", str(late.port)) as program,
     ):
         program.type("1 Alice")
         assert program.out.next() == "hello"
@@ -80,7 +80,7 @@ def test_nothing_that_arrives_is_thrown_away_when_a_server_answers_late_or_twice
 
     with (
         ScriptedServer(answer) as odd,
-        Program("connect", "127.0.0.1", str(odd.port)) as program,
+        Program("connect", "--plain", "127.0.0.1", str(odd.port)) as program,
     ):
         program.type("1 Alice")
         assert program.out.next() == "one"
@@ -108,7 +108,7 @@ def test_what_arrives_after_the_answer_to_4_is_shown_too(end: bytes) -> None:
         return [b"", b"two"] if request == b"4" else [b""]
 
     with ScriptedServer(answer) as odd:
-        done = run("connect", "127.0.0.1", str(odd.port), stdin=b"1 Alice\n2 hi\n" + end)
+        done = run("connect", "--plain", "127.0.0.1", str(odd.port), stdin=b"1 Alice\n2 hi\n" + end)
     assert (done.stdout, done.returncode) == (b"one\ntwo\n", 0)
     assert odd.requests == [b"1 Alice", b"2 hi", b"2 hi", b"4"]
 
@@ -122,7 +122,7 @@ def test_news_that_arrive_in_place_of_the_answer_to_the_last_4_are_shown() -> No
         return [b"late", b""] if request == b"4" else [b""]
 
     with ScriptedServer(answer) as odd:
-        done = run("connect", "127.0.0.1", str(odd.port), stdin=b"1 Alice\n2 hi\n")
+        done = run("connect", "--plain", "127.0.0.1", str(odd.port), stdin=b"1 Alice\n2 hi\n")
     assert (done.stdout, done.returncode) == (b"late\n", 0)
 
 
@@ -130,7 +130,7 @@ def test_it_chats_with_a_server_of_the_seeds_kind() -> None:
     with ScriptedServer(SeedServer()) as seed, contextlib.ExitStack() as stack:
         answered: list[bytes] = []
         programs = {
-            name: stack.enter_context(Program("connect", "127.0.0.1", str(seed.port)))
+            name: stack.enter_context(Program("connect", "--plain", "127.0.0.1", str(seed.port)))
             for name in ("Alice", "Bob", "Charlie")
         }
         for exchange in TRANSCRIPT:

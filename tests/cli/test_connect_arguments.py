@@ -31,7 +31,7 @@ def test_a_server_can_be_named_in_many_ways(
     server: RunningServer, watcher: Member, arguments: list[str]
 ) -> None:
     filled = [argument.format(port=server.port) for argument in arguments]
-    done = run("connect", *filled, stdin=b"1 Alice\n")
+    done = run("connect", *filled, stdin=b"1 Alice\n4\n")
     assert (done.stdout, done.stderr, done.returncode) == (b"Watcher\n", b"", 0)
     assert saw_alice_come_and_leave(watcher)
 
@@ -45,7 +45,7 @@ def test_a_server_can_be_named_in_many_ways(
 def test_a_server_can_be_named_by_its_ipv6_address(arguments: list[str]) -> None:
     with serving("0", host="::1") as server:
         filled = [argument.format(port=server.port) for argument in arguments]
-        done = run("connect", *filled, stdin=b"1 Alice\n6\n")
+        done = run("connect", "--plain", *filled, stdin=b"1 Alice\n6\n")
         assert (done.stdout, done.stderr, done.returncode) == (b"Illegal request\n", b"", 0)
         server.program.err.until(r"Alice joined \((udp|tcp) \[::1\]:\d+")
         server.program.err.until("Alice left")
@@ -99,6 +99,10 @@ def test_what_is_not_said_has_a_default(
         (["udp://localhost:1?name=Alice"], "is not like udp://127.0.0.1:12345"),
         (["udp://localhost:1#Alice"], "is not like udp://127.0.0.1:12345"),
         (["udp://localhost:1", "1"], "the URL says it all"),
+        (["--plain", "--follow", "localhost"], "leave out --plain"),
+        (["--plain", "--new", "localhost"], "leave out --plain"),
+        (["--timeout", "0", "localhost"], "0.0 is not in the range"),
+        (["--timeout", "soon", "localhost"], "'soon' is not a valid float"),
         (["--transport", "udp", "udp://localhost:1"], "the URL says it all"),
         (["smoke://localhost:1"], "no transport 'smoke' is installed, only "),
         (["--transport", "smoke", "localhost"], "no transport 'smoke' is installed, only "),

@@ -1,4 +1,4 @@
-"""``groupchat connect``: however it ends, the member leaves the group."""
+"""``groupchat connect --plain``: however it ends, the member leaves the group."""
 
 import os
 import signal
@@ -29,7 +29,7 @@ from tests.transports.recorder import POSIX
 
 
 def test_it_ends_after_4_though_more_could_be_typed(server: RunningServer, watcher: Member) -> None:
-    with Program("connect", "127.0.0.1", str(server.port)) as program:
+    with Program("connect", "--plain", "127.0.0.1", str(server.port)) as program:
         program.type("1 Alice")
         program.type("4")
         assert program.wait() == 0
@@ -42,7 +42,7 @@ def test_it_ends_after_4_though_more_could_be_typed(server: RunningServer, watch
 def test_a_signal_ends_it_and_leaves_the_group(
     server: RunningServer, watcher: Member, transport: str, number: signal.Signals
 ) -> None:
-    with Program("connect", f"{transport}://127.0.0.1:{server.port}") as program:
+    with Program("connect", "--plain", f"{transport}://127.0.0.1:{server.port}") as program:
         program.type("1 Alice")
         assert program.out.next() == "Watcher"
         wait_until_idle(program.process)
@@ -59,7 +59,7 @@ def test_a_signal_ends_it_though_an_answer_is_awaited(number: signal.Signals) ->
     """The server took the request ``2 hi``, and does not answer it."""
     with (
         ScriptedServer(lambda request, _: [] if request == b"2 hi" else [b""]) as silent,
-        Program("connect", "127.0.0.1", str(silent.port)) as program,
+        Program("connect", "--plain", "127.0.0.1", str(silent.port)) as program,
     ):
         program.type("1 Alice")
         program.type("2 hi")
@@ -76,7 +76,7 @@ def test_a_signal_while_the_join_is_not_yet_answered_leaves_as_well() -> None:
     """The server may have carried out what it has not answered."""
     with (
         ScriptedServer(lambda request, _: [] if request == b"1 Alice" else [b""]) as silent,
-        Program("connect", "127.0.0.1", str(silent.port)) as program,
+        Program("connect", "--plain", "127.0.0.1", str(silent.port)) as program,
     ):
         program.type("1 Alice")
         eventually(lambda: b"1 Alice" in silent.requests)
@@ -94,7 +94,7 @@ def test_who_joined_though_the_reply_was_lost_leaves_in_the_end() -> None:
         return replies if lossy.requests else []
 
     with ScriptedServer(lose_the_first) as lossy:
-        done = run("connect", "127.0.0.1", str(lossy.port), stdin=b"1 Alice\n")
+        done = run("connect", "--plain", "127.0.0.1", str(lossy.port), stdin=b"1 Alice\n")
     assert done.stdout == b"Illegal request\n"
     assert done.stderr.decode().splitlines() == [NO_ANSWER_YET]
     assert done.returncode == 0
@@ -110,7 +110,7 @@ def test_it_ends_quietly_and_leaves_when_nobody_reads_its_output(
     """As in ``groupchat connect ... | head -n 1``."""
     reading, writing = os.pipe()
     with subprocess.Popen(
-        [*CONNECT, f"{transport}://127.0.0.1:{server.port}"],
+        [*CONNECT, "--plain", f"{transport}://127.0.0.1:{server.port}"],
         stdin=subprocess.PIPE,
         stdout=writing,
         stderr=subprocess.PIPE,
@@ -135,7 +135,7 @@ def test_it_ends_on_ctrl_c_though_it_was_started_in_the_background(
     server: RunningServer, watcher: Member
 ) -> None:
     """Shells have their background jobs ignore SIGINT."""
-    command = f"trap '' INT; exec {' '.join(CONNECT)} 127.0.0.1 {server.port}"
+    command = f"trap '' INT; exec {' '.join(CONNECT)} --plain 127.0.0.1 {server.port}"
     with subprocess.Popen(
         ["sh", "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
     ) as process:
@@ -156,7 +156,7 @@ def test_a_full_disk_is_one_clear_line_and_leaves_the_group(
 ) -> None:
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
-            [*CONNECT, f"{transport}://127.0.0.1:{server.port}"],
+            [*CONNECT, "--plain", f"{transport}://127.0.0.1:{server.port}"],
             input=b"1 Alice\n5\n",
             stdout=full,
             stderr=subprocess.PIPE,
@@ -172,7 +172,7 @@ def test_a_full_disk_is_one_clear_line_and_leaves_the_group(
 def test_without_input_or_output_there_is_one_clear_line(
     server: RunningServer, closed: str
 ) -> None:
-    command = f"{' '.join(CONNECT)} 127.0.0.1 {server.port} {closed}"
+    command = f"{' '.join(CONNECT)} --plain 127.0.0.1 {server.port} {closed}"
     done = subprocess.run(["sh", "-c", command], capture_output=True, timeout=DEADLINE, check=False)
     assert (done.stdout, done.returncode) == (b"", 1)
     assert done.stderr == b"Error: standard input and standard output must not be closed\n"

@@ -19,15 +19,24 @@ from tests.processes import (
 )
 
 
-def test_a_pipe_gets_the_replies_and_nothing_else(server: RunningServer, watcher: Member) -> None:
-    done = run("connect", "127.0.0.1", str(server.port), stdin=b"1 Alice\n5\n")
+MODES = pytest.mark.parametrize("mode", ["--new", "--plain"], ids=["session", "plain"])
+
+
+@MODES
+def test_a_pipe_gets_the_replies_and_nothing_else(
+    server: RunningServer, watcher: Member, mode: str
+) -> None:
+    done = run("connect", mode, "127.0.0.1", str(server.port), stdin=b"1 Alice\n5\n4\n")
     assert (done.stdout, done.stderr, done.returncode) == (b"Watcher\n", b"", 0)
     assert saw_alice_come_and_leave(watcher)
 
 
-def test_a_pipe_gets_every_reply_byte_for_byte(server: RunningServer, watcher: Member) -> None:
+@MODES
+def test_a_pipe_gets_every_reply_byte_for_byte(
+    server: RunningServer, watcher: Member, mode: str
+) -> None:
     texts = ["tab\tand no-break\u00a0space", "👨\u200d👩\u200d👧", "x" * MAX_TEXT_BYTES]
-    with Program("connect", f"tcp://127.0.0.1:{server.port}") as program:
+    with Program("connect", mode, f"tcp://127.0.0.1:{server.port}") as program:
         program.type("1 Alice")
         assert program.out.next() == "Watcher"
         for text in texts:
@@ -43,26 +52,32 @@ def test_a_pipe_gets_every_reply_byte_for_byte(server: RunningServer, watcher: M
         assert program.wait() == 0
 
 
+@MODES
 @pytest.mark.parametrize(
     "piped",
     [
-        b"1 Alice\n2 hi",
-        b"1 Alice\r\n2 hi\r\n",
-        b"\n1 Alice\n\n\r\n2 hi\n\n",
+        b"1 Alice\n2 hi\n4",
+        b"1 Alice\r\n2 hi\r\n4\r\n",
+        b"\n1 Alice\n\n\r\n2 hi\n\n4\n",
         b"1 Alice\n2 hi\n4\n6\n",
     ],
     ids=["no last line end", "CRLF", "empty lines", "more after 4"],
 )
-def test_lines_may_end_in_any_way(server: RunningServer, watcher: Member, piped: bytes) -> None:
-    done = run("connect", "127.0.0.1", str(server.port), stdin=piped)
+def test_lines_may_end_in_any_way(
+    server: RunningServer, watcher: Member, mode: str, piped: bytes
+) -> None:
+    done = run("connect", mode, "127.0.0.1", str(server.port), stdin=piped)
     assert (done.stdout, done.stderr, done.returncode) == (b"Watcher\n", b"", 0)
     came = news_until(watcher, b"Alice has left the group")
     assert came == [b"Alice has joined", b"Alice: hi", b"Alice has left the group"]
 
 
-def test_whatever_is_piped_in_is_sent_as_it_is(server: RunningServer, watcher: Member) -> None:
-    piped = b"1 Alice\n2 caf\xe9\n\xff\xfe\n2 caf\xc3\xa9\n 5\n"
-    done = run("connect", "127.0.0.1", str(server.port), stdin=piped)
+@MODES
+def test_whatever_is_piped_in_is_sent_as_it_is(
+    server: RunningServer, watcher: Member, mode: str
+) -> None:
+    piped = b"1 Alice\n2 caf\xe9\n\xff\xfe\n2 caf\xc3\xa9\n 5\n4\n"
+    done = run("connect", mode, "127.0.0.1", str(server.port), stdin=piped)
     refusals = b"Illegal request\n" * 3
     assert (done.stdout, done.stderr, done.returncode) == (b"Watcher\n" + refusals, b"", 0)
     assert news_until(watcher, b"Alice has left the group")[1:-1] == ["Alice: café".encode()]
@@ -72,7 +87,7 @@ def test_a_line_that_the_transport_cannot_carry_is_told_and_skipped(
     server: RunningServer, watcher: Member
 ) -> None:
     piped = b"1 Alice\n2 " + b"x" * 70_000 + b"\n6\n"
-    done = run("connect", "127.0.0.1", str(server.port), stdin=piped)
+    done = run("connect", "--plain", "127.0.0.1", str(server.port), stdin=piped)
     assert done.stdout == b"Watcher\nIllegal request\n"
     assert done.stderr == b"udp carries 65,507 bytes at the most\n"
     assert done.returncode == 0
@@ -112,21 +127,25 @@ def test_a_transport_of_another_package_has_limits_of_its_own(
     assert narrow.requests == [b"5", b"6", b"closed"]
 
 
-def test_nothing_piped_in_is_nothing_asked(server: RunningServer, watcher: Member) -> None:
-    done = run("connect", "127.0.0.1", str(server.port), stdin=b"")
+@MODES
+def test_nothing_piped_in_is_nothing_asked(
+    server: RunningServer, watcher: Member, mode: str
+) -> None:
+    done = run("connect", mode, "127.0.0.1", str(server.port), stdin=b"")
     assert (done.stdout, done.stderr, done.returncode) == (b"", b"", 0)
     assert watcher.ask(b"5") == b""
 
 
+@MODES
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
-def test_who_never_got_in_does_not_leave(server: RunningServer, transport: str) -> None:
-    done = run("connect", f"{transport}://127.0.0.1:{server.port}", stdin=b"5\n1 a:b\n")
+def test_who_never_got_in_does_not_leave(server: RunningServer, transport: str, mode: str) -> None:
+    done = run("connect", mode, f"{transport}://127.0.0.1:{server.port}", stdin=b"5\n1 a:b\n")
     assert (done.stdout, done.returncode) == (b"Illegal request\n" * 2, 0)
 
 
 def test_two_of_it_chat_over_two_transports(server: RunningServer) -> None:
     with (
-        Program("connect", f"udp://127.0.0.1:{server.port}") as alice,
+        Program("connect", "--plain", f"udp://127.0.0.1:{server.port}") as alice,
         Program("connect", f"tcp://127.0.0.1:{server.port}") as bob,
     ):
         alice.type("1 Alice")

@@ -1,4 +1,4 @@
-"""``groupchat connect`` at a terminal: its prompt, its keys, and what may be shown."""
+"""``groupchat connect --plain`` at a terminal: its prompt, its keys, and what may be shown."""
 
 import contextlib
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from groupchat.client.terminal import HELP
+from groupchat.client.conversation import PLAIN_HELP
 from tests.cli.scripted import ScriptedServer, Terminal, wait_until_idle
 from tests.processes import Member, RunningServer, news_until, saw_alice_come_and_leave
 from tests.transports.recorder import POSIX
@@ -19,7 +19,9 @@ def alice_at_a_terminal(
     server: RunningServer, transport: str = "udp", **env: str
 ) -> Iterator[Terminal]:
     """Alice's terminal, once she has joined the group that the watcher is in."""
-    with Terminal("connect", f"{transport}://127.0.0.1:{server.port}", env=env) as terminal:
+    with Terminal(
+        "connect", "--plain", f"{transport}://127.0.0.1:{server.port}", env=env
+    ) as terminal:
         terminal.until(b"> ")
         terminal.type(b"1 Alice\r")
         terminal.until(b"Watcher\r\n> ")
@@ -33,8 +35,8 @@ def leave(terminal: Terminal) -> None:
 
 @POSIX
 def test_at_a_terminal_there_is_a_prompt_and_help(server: RunningServer, watcher: Member) -> None:
-    with Terminal("connect", "127.0.0.1", str(server.port)) as terminal:
-        assert terminal.until(b"> ") == f"{HELP}\r\n> ".encode()
+    with Terminal("connect", "--plain", "127.0.0.1", str(server.port)) as terminal:
+        assert terminal.until(b"> ") == f"{PLAIN_HELP}\r\n> ".encode()
         terminal.type(b"1 Alice\r")
         terminal.until(b"\nWatcher\r\n> ")
         assert watcher.ask("2 hi\tAlice 🦊".encode()) == b"Alice has joined"
@@ -68,7 +70,7 @@ def test_at_a_terminal_a_line_can_be_edited_and_repeated(
     server: RunningServer, watcher: Member
 ) -> None:
     pytest.importorskip("readline")
-    with Terminal("connect", "127.0.0.1", str(server.port)) as terminal:
+    with Terminal("connect", "--plain", "127.0.0.1", str(server.port)) as terminal:
         terminal.until(b"> ")
         terminal.type(b"Alicia" + RUBOUT * 2 + b"e" + CTRL_A + b"1 \r")
         terminal.until(b"Watcher\r\n> ")
@@ -102,7 +104,7 @@ def test_a_server_cannot_drive_the_terminal() -> None:
     evil = "\x1b[2J\x07\x9b1m\x00\r\x7f\ttab\nline".encode() + b"\xff"
     with (
         ScriptedServer(lambda _, __: [evil]) as server,
-        Terminal("connect", "127.0.0.1", str(server.port)) as terminal,
+        Terminal("connect", "--plain", "127.0.0.1", str(server.port)) as terminal,
     ):
         terminal.until(b"> ")
         terminal.type(b"5\r")
@@ -116,7 +118,7 @@ def test_a_screen_shows_no_control_characters_though_requests_are_piped() -> Non
     """The screen decides, not the keyboard."""
     with (
         ScriptedServer(lambda _, __: [b"\x1b[2J"]) as server,
-        Terminal("connect", "127.0.0.1", str(server.port), stdin=b"5\n4\n") as terminal,
+        Terminal("connect", "--plain", "127.0.0.1", str(server.port), stdin=b"5\n4\n") as terminal,
     ):
         assert terminal.wait() == 0
         assert terminal.screen.decode() == "\ufffd[2J\r\n" * 2

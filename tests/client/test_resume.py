@@ -322,9 +322,9 @@ def test_who_is_killed_at_any_moment_misses_nothing(
     for lines in shown:
         run_of = [int(line.removeprefix("Watcher: ")) for line in lines]
         assert run_of == sorted(set(run_of))  # no process shows anything twice
-        overlap = len([number for number in numbers if run_of and number >= run_of[0]])
-        assert numbers[len(numbers) - overlap :] == run_of[:overlap]
-        numbers += run_of[overlap:]
+        again = [number for number in numbers if run_of and number >= run_of[0]]
+        assert again[: len(run_of)] == run_of[: len(again)]
+        numbers += run_of[len(again) :]
     assert numbers == list(range(said))
 
 

@@ -268,7 +268,7 @@ class Member:
             return
         if isinstance(happening, NoSessions):
             # Three replies to damaged requests look like a server of another kind.
-            if not (self.network.weather.damage or self.network.weather.cut):
+            if not (self.world.counts["datagrams damaged"] or self.world.counts["datagrams cut"]):
                 raise Violation(f"{self.who} was told that there are no sessions: {happening.why}")
             self.world.counts["sessions given up"] += 1
             return

@@ -51,7 +51,6 @@ class SessionReader:
             self.next = None  # and was sent away again
             return
         self.next = self._stay.joined + 1
-        self.mark = max(self.mark, self.next)
 
     def left(self) -> None:
         """Its leave is done."""
