@@ -19,10 +19,13 @@ settings.load_profile("default")
 
 UNMEASURED = {
     "TestGroupBesideModel",
+    "TestLossyNetwork",
+    "TestTimelineBesideModel",
     "test_a_command_is_the_same_work_with_any_number_of_members",
     "test_a_message_that_nobody_fetches_costs_few_bytes",
     "test_every_member_sees_every_later_event_but_his_own_in_one_order_once",
     "test_exactly_the_control_and_separator_characters_are_illegal_in_texts",
+    "test_to_leave_is_no_more_work_when_more_was_not_read",
     "test_white_space_is_what_unicode_calls_so",
 }
 """Tests that go over the same lines so often that to measure coverage took most of their time.

@@ -281,6 +281,28 @@ def test_while_he_takes_nothing_an_answer_goes_ahead_and_pushing_goes_on_after_i
     assert alice.pushes() == [b"Bob: one", b"Bob: three"]
 
 
+def test_who_follows_and_waits_is_told_once(world: World, bob: Recorder) -> None:
+    alice = following(world, "Alice")
+    alice.waits()
+    world.ask(bob, b"2 one")
+    assert lines(alice.last()) == b"Bob: one"
+    world.ask(bob, b"2 two")
+    assert alice.pushes() == [b"Bob: two"]
+
+
+def test_who_waits_by_another_way_than_he_follows_is_followed_no_more(
+    world: World, bob: Recorder
+) -> None:
+    alice = following(world, "Alice")
+    first, alice.peer = alice.peer, Recorder("tcp elsewhere")
+    alice.waits()
+    world.ask(bob, b"2 one")
+    assert lines(alice.last()) == b"Bob: one"
+    world.ask(bob, b"2 two")
+    assert not first.pushed
+    assert not alice.peer.pushed
+
+
 def test_who_asks_by_another_way_is_followed_no_more_by_the_first(
     world: World, bob: Recorder
 ) -> None:

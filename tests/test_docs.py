@@ -28,8 +28,8 @@ from pathlib import Path
 import pytest
 from attrs import define, field, frozen
 
-from groupchat.client.terminal import HELP
-from tests.processes import DEADLINE, RunningServer
+from groupchat.client.conversation import HELP
+from tests.processes import DEADLINE, RunningServer, serving
 
 ROOT = Path(__file__).parent.parent
 PAGES = [
@@ -260,11 +260,14 @@ class Terminal:
 
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "docs" / "tutorial.md"], ids=page_name)
-def test_what_the_server_says(page: Path, server: RunningServer) -> None:
+def test_what_the_server_says(page: Path, home: Path) -> None:
     (block,) = (block for block in blocks(page, "text") if block.text.startswith("$ make serve\n"))
-    server.program.out.until("let the network in")
-    shown = "\n".join(server.program.out.seen).replace("python -m groupchat", ".venv/bin/groupchat")
-    shown = shown.replace(str(server.port), PORT)
+    port = str(free_udp_port())
+    with serving(port) as server:
+        server.program.out.until("let the network in")
+        shown = "\n".join(server.program.out.seen)
+    shown = shown.replace("python -m groupchat", ".venv/bin/groupchat").replace(port, PORT)
+    shown = shown.replace(str(home), "/home/you/.config")
     _, _, *expected = block.text.splitlines()
     assert shown.splitlines() == expected
 

@@ -53,7 +53,7 @@ class Server:
 def exchanges() -> list[tuple[str, bytes, bytes | None]]:
     """Return who sent what, and the reply if the page shows one."""
     (trace,) = re.findall(
-        r"^```text trace\n(.*?)^```", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL
+        r"^```text\n(P  .*?)^```", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL
     )
     found: list[tuple[str, bytes, bytes | None]] = []
     for line in trace.splitlines():

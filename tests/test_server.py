@@ -232,6 +232,23 @@ def test_who_was_connected_when_the_last_server_ended_has_left(journal: SlowJour
     assert again.ask(udp, b"5") == b"tcp has left the group"
 
 
+def test_who_comes_under_the_number_of_one_who_is_still_to_leave_is_not_taken_for_him(
+    journal: SlowJournal,
+) -> None:
+    """Numbers of connections come again after a restart."""
+    world = World(journal)
+    world.ask(Recorder("tcp 192.0.2.1:5 #3"), b"1 Alice")
+    journal.written()
+    again = World(SlowJournal(journal.chat))
+    assert isinstance(again.journal, SlowJournal)
+    again.journal.written(OSError("the disk is full"))
+    assert not again.server.come(Recorder("tcp 192.0.2.1:5 #3"))
+    assert again.server.come(Recorder("tcp 192.0.2.1:5 #4"))
+    again.wait(1)
+    again.journal.written()
+    assert again.server.come(Recorder("tcp 192.0.2.1:5 #3"))
+
+
 def test_what_is_too_old_is_let_go_of_as_the_log_says(journal: SlowJournal) -> None:
     world = World(journal)
     journal.old = [Drop(5)]

@@ -10,7 +10,6 @@ long, its owner knows.
 """
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -46,12 +45,17 @@ class Link:
         self._connection = connection
         self._wake = wake
         self._arrived: deque[bytes] = deque()
+        self._parts = b""  # of a message that is not complete
         self._room = asyncio.Event()
         self._task = asyncio.get_running_loop().create_task(self._read())
+        self._task.add_done_callback(lambda _: wake())
 
     def take(self) -> bytes | None:
-        """Return the next message that has arrived, if any."""
+        """Return the next message that has arrived, if any. What the transport has raised, though
+        it must not, is raised here."""
         if not self._arrived:
+            if self._task.done():
+                self._task.result()
             return None
         self._room.set()
         return self._arrived.popleft()
@@ -68,8 +72,7 @@ class Link:
     async def close(self) -> None:
         """Let go of the connection."""
         self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        await asyncio.wait([self._task])
         await self._connection.close()
 
     async def _read(self) -> None:
@@ -92,10 +95,11 @@ class Link:
 
     async def _message(self) -> bytes:
         """Return the next message, put together if it comes in parts."""
-        message = bytearray(await self._connection.receive())
-        while getattr(self._connection, "more", False):
-            message += b"\n"
-            message += await self._connection.receive()
-            if len(message) > MAX_REPLY_BYTES:
+        while True:
+            part = await self._connection.receive()
+            if not getattr(self._connection, "more", False):
+                message, self._parts = self._parts + part, b""
+                return message
+            self._parts += part + b"\n"
+            if len(self._parts) > MAX_REPLY_BYTES:
                 raise ConnectionAbortedError("the server sent too long a reply")
-        return bytes(message)

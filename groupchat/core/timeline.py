@@ -29,6 +29,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from typing import Final, TypeAlias
+from weakref import WeakSet
 
 from attrs import define, field, frozen
 
@@ -243,6 +244,8 @@ class Timeline:
     ) -> None:
         self._page_bytes = page_bytes
         self._pages: list[AnyPage] = list(pages) or [Page(end)]
+        # All that are held by anybody: by this, or by an excerpt.
+        self._shelved = WeakSet(page for page in self._pages if isinstance(page, Shelved))
         self._last = self._pages[-1].load()
         self._pages[-1] = self._last
         if self._last.stop != end:
@@ -259,6 +262,12 @@ class Timeline:
     def start(self) -> int:
         """The position of the oldest event that is still kept."""
         return max(self._dropped, self._pages[0].first)
+
+    @property
+    def wanted(self) -> int:
+        """The first position of the oldest page that may be brought back: one that is kept, or one
+        in an excerpt that somebody has not read to its end."""
+        return min([self._pages[0].first, *(page.first for page in self._shelved)])
 
     @property
     def pages(self) -> Sequence[AnyPage]:
@@ -342,7 +351,9 @@ class Timeline:
         """Let go of *pages*, which *bring* can bring back."""
         for page in pages:
             if page.first >= self._pages[0].first:  # else it has been forgotten meanwhile
-                self._pages[self._index(page.first)] = Shelved(page.first, page.stop, bring)
+                shelved = Shelved(page.first, page.stop, bring)
+                self._pages[self._index(page.first)] = shelved
+                self._shelved.add(shelved)
 
     def drop(self, before: int, time: int) -> None:
         """Let go of all events before position *before*, read or not. The pages that they are in

@@ -195,9 +195,8 @@ def _settle(path: Path) -> None:
     """Have the WAL of the old journal go: it must not be taken for that of the new one."""
     wal = path.with_name(path.name + "-wal")
     if wal.exists() and wal.stat().st_size:
-        with refusals(), contextlib.closing(connect(path, "mode=rw")) as old:
+        with refusals(), contextlib.closing(connect(path, "rw")) as old:
             (busy, _, _) = old.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if busy:
-            raise OSError("somebody is reading it; try again later")
-    for suffix in ("-wal", "-shm"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
+            raise OSError("somebody else has it open")
+    wal.unlink(missing_ok=True)

@@ -114,6 +114,8 @@ class DurableJournal:
                     self._base = None
                 if pages:
                     self._note(pages, leaving)
+            else:
+                self._last_page = None  # pages have yet to leave
             done(error)
 
         self._storage.write(what, written)
@@ -179,7 +181,7 @@ class DurableJournal:
             batch,
             list(map(page_row, pages)),
             state_row(SNAPSHOT, state),
-            timeline.pages[0].first,
+            timeline.wanted,
             base.row if base else None,
         )
         return what, pages

@@ -5,20 +5,23 @@ must not: what is in its tables.
 
 Theory. A journal is a SQLite file, ``chat.journal`` say, and beside it:
 
-========================  =================================================================
-file                      what it is
-========================  =================================================================
-``chat.journal-wal``      the newest writes, until SQLite puts them into the file itself. It is
-                          a part of the journal
-``chat.journal-shm``      where SQLite's readers and its writer find each other
-``chat.journal-lock``     empty, and locked by the server; for as long as that runs
-``chat.journal-new``      a journal that is being made; it gets the right name when it is whole
-========================  =================================================================
+=======================  ====================================================================
+file                     what it is
+=======================  ====================================================================
+``chat.journal-wal``     the newest writes, until SQLite puts them into the file itself: a part of
+                         the journal. When a server has ended in peace, there is none
+``chat.journal-lock``    empty, and locked by the server for as long as that runs
+``chat.journal-new``     a journal that is being made; it gets the right name when it is whole
+=======================  ====================================================================
 
 Nothing is written, nor made beside it, before the first look has shown that the file is ours; and
-nothing is written before everything in it has been checked. SQLite cannot read a file in
-WAL mode without files beside it, unless it is told that nobody else has it open (``immutable``);
-so where that is known, and there is no WAL, it is told so.
+nothing is written to it before everything in it has been checked.
+
+SQLite's processes usually find each other in a third file, which they share as memory. If the
+disk fails under that memory, the system ends the process. So a server keeps that index to itself
+(the VFS ``unix-excl``), and others look at the file without SQLite's locks (``unix-none``), with an
+index that they make for themselves. What they read can be overtaken by a write, and be nonsense
+then; the checksums tell, and they look again. In exchange they leave no trace at all.
 """
 
 import contextlib
@@ -55,6 +58,8 @@ _PAGE_SIZE: Final = 8_192  # bytes
 _MOST_VERSION: Final = 1_000  # what says more is damaged
 _APPLICATION: Final = 0x67726368  # "grch": says in the file's header that it is ours
 _MAGIC: Final = b"SQLite format 3\0"
+_ALONE: Final = "&vfs=unix-excl" if os.name == "posix" else ""
+_UNLOCKED: Final = "&vfs=unix-none" if os.name == "posix" else ""
 _BUSY_SECONDS: Final = 5.0  # for which a lock of SQLite's own is waited for
 _WAL_BYTES: Final = 1 << 24  # to which a WAL that has grown is cut when it can be
 
@@ -217,22 +222,28 @@ def discard(path: Path) -> None:
         _beside(path, suffix).unlink(missing_ok=True)
 
 
-def look(path: Path, served: bool) -> sqlite3.Connection:
-    """Open the journal *path* to read what is in it now, with no more of a trace than need be.
+def look(path: Path) -> sqlite3.Connection:
+    """Open the journal *path* to read what is in it now, without a trace. If somebody writes to it
+    meanwhile, it can come to look damaged.
 
     Args:
         path: the file.
-        served: whether somebody may be writing to it.
 
     Raises:
         Damaged: its tables are not ours.
         OSError: it cannot be opened.
     """
     wal = _beside(path, "-wal")
-    alone = not served and not (wal.exists() and wal.stat().st_size)
-    reading = connect(path, "mode=ro&immutable=1" if alone else "mode=ro")
+    # SQLite would make a WAL where there is none, unless it is told that the file does not change.
+    fresh = wal.exists() and wal.stat().st_size > 0
+    with refusals():
+        reading = _connect(path, f"mode=ro{_UNLOCKED}" if fresh else "mode=ro&immutable=1")
     try:
         with damage():
+            reading.text_factory = bytes
+            # With "exclusive" the index of the WAL is made in memory. When such a connection is
+            # closed, it tries to put the WAL into the file, and fails, for it may only read that.
+            reading.execute("PRAGMA locking_mode=EXCLUSIVE" if fresh else "PRAGMA query_only=ON")
             reading.execute("PRAGMA cell_size_check=ON")
             tables = {sql for (sql,) in reading.execute("SELECT sql FROM sqlite_schema")}
         if tables != {table.encode() for table in _TABLES}:
@@ -244,13 +255,17 @@ def look(path: Path, served: bool) -> sqlite3.Connection:
 
 
 def connect(path: Path, mode: str) -> sqlite3.Connection:
-    """Open the journal *path* in a *mode* of SQLite's URIs.
+    """Open the journal *path*, whose lock is ours.
+
+    Args:
+        path: the file.
+        mode: ``ro`` or ``rw``.
 
     Raises:
         OSError: that is not possible.
     """
     with refusals():
-        connection = _connect(path, mode)
+        connection = _connect(path, f"mode={mode}{_ALONE}")
         connection.text_factory = bytes
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute(f"PRAGMA journal_size_limit={_WAL_BYTES}")

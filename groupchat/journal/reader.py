@@ -9,26 +9,33 @@ for in the file itself (:mod:`groupchat.journal.salvage`), and those that are no
 Every batch says how many records and events there had been before it, so it is known how large
 a gap is, if there is anything behind it.
 
-A server can go on writing meanwhile. It can let go of old batches, too, or start only now, which
-both look like damage to somebody who does not expect it; so before anything is called damage, it
-is looked at once more.
+A server can go on writing meanwhile, let go of old batches, or start only now; all of that can look
+like damage to somebody who reads. So while there is a server, it is looked at again a few times
+before anything is called damage.
 """
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 from attrs import frozen
 
 from groupchat.journal.chain import Chain
 from groupchat.journal.files import Newer, Unusable, inspect, is_served, look
-from groupchat.journal.rows import BASE, SNAPSHOT, State, header_of, state_of
+from groupchat.journal.rows import BASE, PAGE, SNAPSHOT, State, check, header_of, state_of
 from groupchat.journal.salvage import Salvage
 from groupchat.journal.sqlite import SQLiteReading
-from groupchat.journal.storage import Damaged, Reading, Row
+from groupchat.journal.storage import Damaged, Row
 
-__all__ = ["Gap", "Reader"]
+__all__ = ["TRIES", "Gap", "Reader"]
+
+TRIES: Final = 10
+"""So many times in a row something must look damaged, beside a running server, before it is."""
+
+_PAUSE_SECONDS: Final = 0.05
+Result = TypeVar("Result")
 
 _LEAST_BYTES: Final = 16_384  # no journal is shorter
 
@@ -98,7 +105,7 @@ class Reader:
         """The journal as SQLite has it; None if it cannot be had so."""
         return self._sqlite
 
-    def reading(self) -> Reading:
+    def reading(self) -> SQLiteReading | Salvage:
         """Return what to read by: SQLite, unless it has failed."""
         return self._sqlite or self._by_hand()
 
@@ -108,8 +115,7 @@ class Reader:
         Raises:
             Damaged: there is one, but not as it was.
         """
-        row = self.reading().base()
-        return None if row is None else state_of(BASE, row)
+        return self.retry(lambda: _state(BASE, self.reading().base()))
 
     def snapshot(self) -> State | None:
         """Return the snapshot, if there is one.
@@ -117,8 +123,37 @@ class Reader:
         Raises:
             Damaged: there is one, but not as it was.
         """
-        row = self.reading().snapshot()
-        return None if row is None else state_of(SNAPSHOT, row)
+        return self.retry(lambda: _state(SNAPSHOT, self.reading().snapshot()))
+
+    def next_page(self, after: int) -> Row | None:
+        """Return the page of the timeline whose first position is the next after *after*.
+
+        Raises:
+            Damaged: it cannot be read.
+        """
+
+        def read() -> Row | None:
+            row = next(self.reading().pages(after), None)
+            if row is not None and self.served:
+                check(PAGE, row)
+            return row
+
+        return self.retry(read)
+
+    def retry(self, read: Callable[[], Result]) -> Result:
+        """Return what *read* does, called again if a server may have got in its way.
+
+        Raises:
+            Damaged: that is no help.
+        """
+        tries = 0
+        while True:
+            try:
+                return read()
+            except Damaged:
+                tries += 1
+                if not self._look_again(tries):
+                    raise
 
     def log(self) -> Iterator[Row | Gap]:
         """Yield all batches there are, in order, and the gaps between them."""
@@ -128,13 +163,18 @@ class Reader:
             if base is not None:
                 chain = Chain(base.number, base.checksum, base.records)
         cause = ""
+        tries, last, sure = 0, -1, False
         while self._sqlite is not None:
             try:
                 yield from chain.follow(self._sqlite.batches(chain.number), 0, self._progress)
-                break
+                if sure or not self._look_again(1):
+                    break
+                sure = True  # it does not only seem to be the end
             except Damaged as error:
-                if not self._look_again(chain):
+                tries, last = tries + 1 if chain.number == last else 1, chain.number
+                if not self._look_again(tries):
                     cause, self._sqlite = str(error), None
+                self._catch_up(chain)
         gaps = 0
         if self._sqlite is None:
             for row in self._fill(chain, self._by_hand().batches(chain.number)):
@@ -142,7 +182,7 @@ class Reader:
                 yield row
         with contextlib.suppress(Damaged):
             snapshot = self.snapshot()
-            if snapshot is not None and snapshot.number > chain.number:
+            if snapshot is not None and snapshot.number > chain.number and not self.served:
                 gaps += 1
                 yield _gap(chain, snapshot.number, snapshot.records)
         if cause and not gaps:  # else these tell
@@ -172,23 +212,31 @@ class Reader:
             yield row
 
     def _look(self) -> None:
-        connection = look(self._path, self.served)
+        connection = look(self._path)
         self._open.callback(connection.close)
         self._sqlite = SQLiteReading(connection)
 
-    def _look_again(self, chain: Chain) -> bool:
-        """Whether what seems to be damage may be a server's doing, and *chain* can go on."""
-        assert self._sqlite is not None
-        served, self.served = self.served, not self._alone and is_served(self._path)
-        if self.served and not served:  # it has been started meanwhile
-            self._look()
-            return True
+    def _look_again(self, tries: int) -> bool:
+        """Open it anew, if a server may have got in the way, and return whether that was done."""
+        self.served = not self._alone and is_served(self._path)
+        if self._sqlite is None or not self.served or tries > TRIES:
+            return False
+        time.sleep(_PAUSE_SECONDS * (tries - 1))
+        self._sqlite.connection.close()
         with contextlib.suppress(Damaged):
-            now, base = Chain.begin(self._sqlite)
-            if base is not None and now.number > chain.number:  # it has let go of what comes next
-                chain.number, chain.checksum, chain.records = now.number, now.checksum, now.records
-                return True
-        return False
+            self._look()
+        return True
+
+    def _catch_up(self, chain: Chain) -> None:
+        """Have *chain* go on from where the log begins now, if what comes next has been let go."""
+        with contextlib.suppress(Damaged):
+            base = self.base() if self.served else None
+            if base is not None and base.number > chain.number:
+                chain.number, chain.checksum, chain.records = (
+                    base.number,
+                    base.checksum,
+                    base.records,
+                )
 
     def _by_hand(self) -> Salvage:
         if self._salvage is None:
@@ -203,6 +251,10 @@ class Reader:
             return any(True for _ in self._by_hand().batches(0))
         except OSError:
             return False
+
+
+def _state(kind: str, row: Row | None) -> State | None:
+    return None if row is None else state_of(kind, row)
 
 
 def _gap(chain: Chain, last: int, records: int) -> Gap:

@@ -93,10 +93,10 @@ class Salvage:
                 return row
         return None
 
-    def pages(self) -> Iterator[Row]:
-        """Yield the pages."""
+    def pages(self, after: int = -1) -> Iterator[Row]:
+        """Yield the pages whose first position is greater than *after*."""
         for first in sorted(self._pages):
-            row = self.page(first)
+            row = self.page(first) if first > after else None
             if row is not None:
                 yield row
 

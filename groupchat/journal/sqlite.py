@@ -71,14 +71,14 @@ class SQLiteReading:
         """Return the page *first*."""
         return self._one("pages", "first", f"WHERE first = {first:d}")
 
-    def pages(self) -> Iterator[Row]:
-        """Yield the pages."""
-        first: int | None = -(1 << 62)
-        while first is not None:
-            row = self._one("pages", "first", f"WHERE first > {first:d} ORDER BY first LIMIT 1")
-            first = None if row is None else row.number
-            if row is not None:
-                yield row
+    def pages(self, after: int = -1) -> Iterator[Row]:
+        """Yield the pages whose first position is greater than *after*."""
+        while True:
+            row = self._one("pages", "first", f"WHERE first > {after:d} ORDER BY first LIMIT 1")
+            if row is None:
+                return
+            yield row
+            after = row.number
 
     def snapshot(self) -> Row | None:
         """Return the snapshot."""
@@ -141,7 +141,7 @@ class SQLiteStorage(SQLiteReading):
         try:
             if not inspect(path):
                 publish(path, create(path))
-            super().__init__(look(path, served=False))
+            super().__init__(look(path))
         except BaseException:
             self._lock.close()
             raise
@@ -157,7 +157,7 @@ class SQLiteStorage(SQLiteReading):
         """
         self.connection.close()
         self._writing = self._open()
-        self.connection = connect(self._path, "mode=ro")
+        self.connection = connect(self._path, "ro")
         self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
         self._thread.start()
 
@@ -206,7 +206,7 @@ class SQLiteStorage(SQLiteReading):
     def _open(self) -> sqlite3.Connection:
         if _identity(self._path) != self._identity:
             raise OSError(f"{self._path} has been moved or removed; restart the server")
-        connection = connect(self._path, "mode=rw")
+        connection = connect(self._path, "rw")
         try:
             with refusals():
                 connection.execute("PRAGMA journal_mode=WAL")

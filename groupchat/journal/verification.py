@@ -93,10 +93,7 @@ class _Verification:
 
     def run(self) -> Findings:
         reader, found = self._reader, self._found
-        if reader.sqlite is not None:
-            if reader.served:
-                reader.sqlite.connection.execute("BEGIN")  # one state of it, all the time
-            self._try(reader.sqlite.check, found.derived)
+        self._try(self._arrangement, found.derived)
         base = self._try(reader.base, found.lost)
         snapshot = self._try(reader.snapshot, found.derived)
         history = History(base)
@@ -116,8 +113,21 @@ class _Verification:
         found.pages = pages.finish()
         found.derived += [text for text in reader.troubles if text not in found.derived]
         if not found.lost and not found.derived:
-            self._try(lambda: recover(reader.reading(), self._bring), found.derived)
+            self._try(self._recovery, found.derived)
         return found
+
+    def _arrangement(self) -> None:
+        """Check how SQLite has arranged the file."""
+
+        def arranged() -> None:
+            if self._reader.sqlite is not None:
+                self._reader.sqlite.check()
+
+        self._reader.retry(arranged)
+
+    def _recovery(self) -> None:
+        """Do what a server does when it starts."""
+        self._reader.retry(lambda: recover(self._reader.reading(), self._bring))
 
     def _take(self, row: Row, history: History, pages: "_Pages") -> None:
         found = self._found
@@ -206,12 +216,18 @@ class _Pages:
         return self._count
 
     def _whole(self, reader: Reader) -> Iterator[Page]:
-        try:
-            for row in reader.reading().pages():
-                self._count += 1
-                try:
-                    yield page_of(row)
-                except Damaged as error:
-                    self._troubles.append(str(error))
-        except Damaged as error:
-            self._troubles.append(str(error))
+        after = -1
+        while True:
+            try:
+                row = reader.next_page(after)
+            except Damaged as error:
+                self._troubles.append(str(error))
+                return
+            if row is None:
+                return
+            after = row.number
+            self._count += 1
+            try:
+                yield page_of(row)
+            except Damaged as error:
+                self._troubles.append(str(error))

@@ -120,9 +120,12 @@ class Audience:
             held.peer.reply(None)
 
     def _time_is_up(self, sender: str) -> None:
-        held = self._held.pop(sender)
+        held, follower = self._held.pop(sender), self._followers.get(sender)
         held.timer.cancel()
-        held.peer.reply([self._answer(held.heard, held.peer).encode()])
+        answer = self._answer(held.heard, held.peer)
+        held.peer.reply([answer.encode()])
+        if follower is not None and follower.peer is held.peer:
+            follower.position = max(follower.position, answer.stop.position)
 
     def _has_news(self, heard: Heard) -> bool:
         try:

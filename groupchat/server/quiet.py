@@ -29,15 +29,16 @@ class Quiet:
         self._said = 0
         self._unsaid = 0
 
-    def say(self, line: str, level: int = logging.INFO) -> None:
-        """Write *line*, or count it."""
+    def say(self, line: str, level: int = logging.INFO) -> bool:
+        """Write *line*, or count it. Return whether it is written."""
         now = self._time()
         if 0 <= now - self._said < LOG_MILLISECONDS:  # clocks are set back, too
             self._unsaid += 1
-            return
+            return False
         more = f"; {self._unsaid:,} more before" if self._unsaid else ""
         log.log(level, "%s%s", line, more)
         self._said, self._unsaid = now, 0
+        return True
 
 
 class Trouble:
@@ -51,15 +52,15 @@ class Trouble:
     def __init__(self, time: Callable[[], int]) -> None:
         self._writes = Quiet(time)
         self._reads = Quiet(time)
-        self._failing = False
+        self._told = False  # that nothing can be stored
 
     def stored(self, error: OSError | None) -> None:
         """Tell how it went to store something."""
         if error is not None:
-            self._writes.say(f"nothing was stored: {error}", logging.ERROR)
-        elif self._failing:
+            self._told |= self._writes.say(f"nothing was stored: {error}", logging.ERROR)
+        elif self._told:
             log.info("the journal works again")
-        self._failing = error is not None
+            self._told = False
 
     def unreadable(self, sender: str, error: Damaged) -> None:
         """Tell that what *sender* needs cannot be read back."""

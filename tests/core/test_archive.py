@@ -162,3 +162,34 @@ def test_pages_on_a_shelf_are_dropped_without_a_look() -> None:
     assert not shelf.asked
     assert read(timeline, cursor) == b"9\n10\n11\n12\n13\n"
     assert shelf.asked == [8]
+
+
+def test_pages_may_be_asked_for_as_long_as_somebody_has_yet_to_read_them() -> None:
+    """Although they are dropped from the timeline; until then a shelf must keep them."""
+    timeline = filled(14)
+    cursor = timeline.open(author=1, position=1)
+    assert timeline.wanted == 0
+    shelf = Shelf()
+    shelf.put(timeline, *timeline.closed(0))
+    assert timeline.wanted == 0
+    excerpt = timeline.pending(cursor)
+    reading = timeline.excerpt(5)
+    timeline.drop(13, time=1)
+    assert timeline.pages[0].first == 12
+    assert timeline.wanted == 0
+    assert text(excerpt) == b"1\n2\n3\n4\n5\n6\n7\n8\n9\n10\n11\n12\n13\n"
+    del excerpt
+    assert timeline.wanted == 4
+    del reading
+    assert timeline.wanted == 12
+
+
+def test_pages_that_a_timeline_began_with_may_be_asked_for_too() -> None:
+    before = filled(10)
+    shelf = Shelf()
+    shelf.put(before, *before.closed(0))
+    after = Timeline(8, end=10, pages=before.pages)
+    reading = after.excerpt(1)
+    after.drop(9, time=1)
+    assert (after.pages[0].first, after.wanted) == (8, 0)
+    assert text(reading) == b"1\n2\n3\n4\n5\n6\n7\n8\n9\n"

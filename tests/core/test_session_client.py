@@ -289,10 +289,10 @@ def test_a_request_holds_so_many_commands_and_so_many_bytes() -> None:
     for _ in range(3):
         client.submit(b"2 " + b"x" * 400)
     assert len(asked(client).commands) == 2
-    client = opened(datagram=False)
-    for _ in range(9):
-        client.submit(b"2 " + b"x" * 4_000)
-    assert len(asked(client).commands) == 8
+    client = opened(datagram=False)  # may go on by datagrams
+    for _ in range(3):
+        client.submit(b"2 " + b"x" * 400)
+    assert len(asked(client).commands) == 2
 
 
 @pytest.mark.parametrize("text", ["x" * 4_000, "é" * 2_000, "€" * 1_333, "🦊" * 1_000])

@@ -54,6 +54,8 @@ def test_nobody_is_shown_his_own_lines() -> None:
     for number, author in enumerate([bob, alice, alice, bob, bob, alice, bob, alice, alice]):
         append(timeline, b"%d" % number, author=author)
     assert text(timeline.pending(alice)) == b"0\n3\n4\n6\n"
+    assert [len(span) for span in timeline.pending(alice)] == [1, 1, 1, 1]
+    assert [len(span) for span in timeline.excerpt(5, author=3)] == [3, 1]
     assert text(timeline.pending(bob)) == b"1\n2\n5\n7\n8\n"
     assert text(timeline.excerpt(0, author=3)) == b"0\n1\n2\n3\n4\n5\n6\n7\n8\n"
 

@@ -160,7 +160,8 @@ async def test_a_connection_that_may_not_stay_is_closed_and_nothing_of_it_is_tak
         writer.close()
         with contextlib.suppress(ConnectionError):
             await writer.wait_closed()
-    assert service.requests == service.lost == []
+    assert not service.requests
+    assert not service.lost
 
 
 @in_loop

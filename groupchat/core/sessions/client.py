@@ -49,7 +49,7 @@ from groupchat.core.sessions.messages import (
     Unknown,
     decode_reply,
 )
-from groupchat.core.sessions.outbox import DATAGRAM_ROOM, STREAM_ROOM, Outbox
+from groupchat.core.sessions.outbox import DATAGRAM_ROOM, Outbox
 from groupchat.core.sessions.timer import Timer
 
 __all__ = [
@@ -158,6 +158,7 @@ class SessionClient:
         self._tries = 0
         self._due: int | None = 0  # when to send
         self._sent: list[int] = []  # when each try was
+        self._proved_by = 0  # the first try with the cookie
         if saved and saved.commands:
             self._ask = self._request(saved.number)
 
@@ -165,7 +166,7 @@ class SessionClient:
 
     def submit(self, command: bytes) -> None:
         """Have *command*, a request of the plain protocol, carried out."""
-        self._outbox.put(command, self._room)
+        self._outbox.put(command, DATAGRAM_ROOM)
 
     def ask_who(self) -> None:
         """Ask who is here."""
@@ -258,7 +259,8 @@ class SessionClient:
             self._due = now + self._timer.wait(self._tries)
         if self._phase is _Phase.OPENING or self._ask is None:
             return Open(self._group, self._cookie).encode()
-        return evolve(self._ask, tries=self._tries, cookie=self._cookie).encode()
+        mark = self._bookmark.mark  # on a connection we may have come further since
+        return evolve(self._ask, mark=mark, tries=self._tries, cookie=self._cookie).encode()
 
     def reconnect(self, datagram: bool) -> None:
         """Go on by a new connection: what is under way has to be sent again."""
@@ -280,6 +282,7 @@ class SessionClient:
         if isinstance(reply, Prove):
             if self._cookie != reply.cookie:
                 self._cookie = reply.cookie
+                self._proved_by = self._tries + 1
                 self._due = now
             return []
         if isinstance(reply, Unknown):
@@ -293,12 +296,8 @@ class SessionClient:
         self._phase = _Phase.OVER
         return [NoSessions(reply.why)]
 
-    @property
-    def _room(self) -> int:
-        return DATAGRAM_ROOM if self._datagram else STREAM_ROOM
-
     def _again(self) -> None:
-        self._tries, self._due, self._sent = 0, 0, []
+        self._tries, self._due, self._sent, self._proved_by = 0, 0, [], 0
 
     def _has_something_to_ask(self) -> bool:
         return bool(self._outbox or self._wants_seen or self._who is not None or self._wants_more)
@@ -316,7 +315,7 @@ class SessionClient:
             self._ask = None
             return
         if self._fetch_to is None:
-            self._outbox.pack(self._room)
+            self._outbox.pack(DATAGRAM_ROOM, leave_apart=self._in_turn)
         self._number += 1
         self._ask = self._request(self._number, 0 if asks else self._listens)
         self._wants_more = False
@@ -353,7 +352,8 @@ class SessionClient:
             # Nobody has ever joined by this session, so nothing was carried out: begin anew.
             self._outbox.turn_back()
             self._bookmark = Bookmark(0)
-            self._ask, self._number = None, 0
+            # Numbers go on: a late answer to the old session must not be taken for one to the new.
+            self._ask = None
             self._phase, self._cookie, self._resuming = _Phase.OPENING, "", False
             self._again()
             return []
@@ -362,10 +362,14 @@ class SessionClient:
 
     def _answered(self, answer: Answer, now: int) -> list[Happening]:
         ask = self._ask
-        unasked = answer.number == 0 and not self._datagram
+        unasked = not self._datagram and answer.number != (ask.number if ask else None)
         if not unasked and (
             ask is None or answer.number != ask.number or len(answer.results) != len(ask.commands)
         ):
+            return []
+        if self._datagram and answer.tries < self._proved_by:
+            # From before the server asked who we are: perhaps from before it was started again, when
+            # it has forgotten what it did not carry out, and may carry that out now.
             return []
         try:
             news = self._bookmark.read(answer)

@@ -26,17 +26,16 @@ from groupchat.core.sessions.happenings import Result
 from groupchat.core.sessions.messages import DATAGRAM_BYTES, DONE
 from groupchat.core.sessions.server import INCOMPLETE, MAX_COMMANDS
 
-__all__ = ["DATAGRAM_ROOM", "STREAM_ROOM", "Outbox", "Part"]
+__all__ = ["DATAGRAM_ROOM", "Outbox", "Part"]
 
 _HEAD_BYTES: Final = 160  # a request is never more than this longer than its commands
 DATAGRAM_ROOM: Final = DATAGRAM_BYTES - _HEAD_BYTES
-"""Bytes for the commands of a request that is a datagram."""
-
-STREAM_ROOM: Final = 32_768
-"""Bytes for the commands of a request on a connection."""
+"""Bytes for the commands of a request. On a connection there are no more, for what is under way
+by one may have to go on by datagrams."""
 
 _NEVER_LEGAL: Final = (b"\r", b"\n", SEPARATOR.encode())
 _NOT_A_REQUEST: Final = b""
+_LEAVE: Final = b"4"
 
 
 @frozen
@@ -70,10 +69,13 @@ class Outbox:
         bytes."""
         self._waiting.extend(_parts(command, room))
 
-    def pack(self, room: int) -> None:
-        """Have as much travel as has *room*."""
+    def pack(self, room: int, *, leave_apart: bool = False) -> None:
+        """Have as much travel as has *room*. With *leave_apart*, nothing travels in front of the
+        request to leave: what news it is to bring cannot be read after that."""
         self.under_way = []
         while self._waiting and len(self.under_way) < MAX_COMMANDS:
+            if leave_apart and self.under_way and self._waiting[0].request == _LEAVE:
+                break
             room -= len(self._waiting[0].request) + 1
             if room < 0 and self.under_way:
                 break
@@ -99,8 +101,13 @@ class Outbox:
         """Nothing travels any more. Return what came of the commands, with *words* as the
         results of what did."""
         results: list[Result] = []
+        failed: bytes | None = None  # whose other parts have nothing more to say
         arrived, self.under_way = self.under_way, []
         for part, word in zip(arrived, words, strict=True):
+            if part.command is failed:
+                continue
+            if word != DONE:
+                failed = part.command
             if word == INCOMPLETE and part.command != part.request:
                 self._discard(part.command)
                 self._waiting.extendleft(reversed(_parts(part.command, DATAGRAM_ROOM)))

@@ -1,7 +1,9 @@
 """News that is told until it is acknowledged (S3), to who asks, waits or follows."""
 
+import pytest
 from attrs import evolve
 
+from groupchat.core.sessions import server
 from groupchat.core.sessions.messages import Answer, Mark, Who
 from groupchat.core.sessions.server import STREAM_REPLY_BYTES, Heard
 from tests.core.sessions.desk import Desk, Visitor, al
@@ -139,6 +141,9 @@ def test_whether_there_is_news_beyond_a_mark() -> None:
     waiting = heard(visitor)
     visitor.desk.plain("Bo", "hi")
     assert sessions.has_news(waiting)
+    visitor.answer(b"2 own")
+    visitor.mark = Mark(visitor.desk.chat.group.timeline.end - 1)
+    assert not sessions.has_news(heard(visitor))
     visitor.ask()
     assert not sessions.has_news(heard(visitor))
     assert not sessions.has_news(heard(nobody))
@@ -167,6 +172,17 @@ def test_news_for_a_follower_is_whole_lines_from_a_position() -> None:
     own = sessions.push(sender, 4)
     assert own is not None
     assert (own.stop, own.body) == (Mark(5), b"")
+
+
+def test_a_follower_is_told_a_whole_line_however_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "STREAM_REPLY_BYTES", 500)
+    visitor = al(datagram=None)
+    visitor.desk.plain("Bo", "x" * 4_000, "y" * 4_000)
+    first, second = (visitor.desk.sessions.push(visitor.sender, number) for number in (2, 3))
+    assert first is not None
+    assert second is not None
+    assert (first.stop, second.stop) == (Mark(3), Mark(4))
+    assert [len(first.body), len(second.body)] == [4_017, 4_017]
 
 
 def test_a_long_news_for_a_follower_comes_piece_by_piece() -> None:

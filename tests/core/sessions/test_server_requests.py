@@ -199,9 +199,9 @@ def test_nobody_acknowledges_what_has_not_happened() -> None:
 def test_whoever_has_opened_a_session_and_not_joined_is_nobody_yet() -> None:
     visitor = Visitor(Desk()).open()
     visitor.desk.plain("Bo", "secret")
-    answer = visitor.ask(b"2 hi", b"4", b"5", who=0, seen=True)
-    words = ("not-a-member",) * 3
-    assert answer == Answer(1, words, Mark(0), Mark(0), 0)
+    answer = visitor.ask(b"2 hi", b"4", b"5", b"junk", who=0, seen=True, tries=2)
+    words = ("not-a-member",) * 3 + ("not-a-request",)
+    assert answer == Answer(1, words, Mark(0), Mark(0), 0, tries=2)
 
 
 # --- Long commands, in parts ------------------------------------------------------------------
@@ -283,7 +283,7 @@ def test_the_first_part_begins_anew() -> None:
     assert visitor.ask(b"~0 2 Something el").results == ("done",)
     assert visitor.ask(b"~0 2 Once", b"+6  upon").results == ("done", "done")
     assert visitor.ask(b"~0 2 Something el", b"+0 2 Twice").results == ("done", "done")
-    assert visitor.ask(b"+17 se").results == ("incomplete",)
+    assert visitor.ask(b"+17 se", b"+4 se", b"+1 se").results == ("incomplete",) * 3
     assert said(visitor.desk) == ["Al: Once upon", "Al: Twice"]
 
 
