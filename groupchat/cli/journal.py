@@ -31,6 +31,7 @@ from groupchat.journal.verification import Findings, verify
 
 __all__ = ["journal"]
 
+_CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]|\xc2[\x80-\x9f]")
 _OUTPUT_BYTES: Final = 65_536
 _SHOWN_TROUBLES: Final = 20
 _Show: TypeAlias = Callable[[Entry], bytes]
@@ -232,9 +233,12 @@ class _Output:
 
     def __init__(self) -> None:
         self._lines = bytearray()
+        self._terminal = sys.stdout is not None and sys.stdout.isatty()
 
     def write(self, line: bytes) -> None:
         """Write *line*, soon."""
+        if self._terminal:  # a journal can be anybody's
+            line = _CONTROL.sub("\ufffd".encode(), line)
         self._lines += line
         self._lines += b"\n"
         if len(self._lines) >= _OUTPUT_BYTES:

@@ -117,6 +117,9 @@ class Screen:
                 sys.stdout.flush()
         except OSError as error:
             raise Unwritable(error) from error
+        except KeyboardInterrupt:
+            self.give_up()  # nobody reads, and what comes next must not wait for that again
+            raise
         finally:
             self.writing = False
 

@@ -192,7 +192,7 @@ class Session:
         """Wait until something happens, and return it.
 
         What was returned before has been dealt with. Nothing is returned when :meth:`wake` is
-        called.
+        called, and when all has been answered without anything to tell.
 
         Raises:
             OSError: the server has never been reached, and it does not look as if it could be;
@@ -201,13 +201,14 @@ class Session:
         self.settle()
         if self._over:
             raise ConnectionError("the session is over")
+        busy = not self.idle
         while True:
             self._woken.clear()
             happened = self._receive(_now())
             if happened:
                 self._dealt_with = False
                 return [*happened]
-            if self._called:
+            if self._called or (busy and self.idle):
                 self._called = False
                 return []
             await self._connect()

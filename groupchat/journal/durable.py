@@ -131,12 +131,12 @@ class DurableJournal:
         if self._base is None and not self._settling:
             retention, size = self._retention, 0
             if retention.size is not None:
-                size = self._storage.size()
+                size = self._storage.size() + sum(map(_size, self._unwritten()))
                 if size > retention.size and self._fresh_records > UNSETTLED_RECORDS:
                     self._settling = True  # perhaps it is only that pages nobody needs are there
                     return _NOTHING
             self._base = self._removal.next(
-                retention, now, size, self._end.number, self.chat.group.timeline
+                retention, now, size, self._end.number, self.chat.group.timeline.pages[0].first
             )
         if self._base is not None:
             return Drop(self._base.position)
@@ -171,11 +171,7 @@ class DurableJournal:
     def _with_snapshot(self, batch: Row | None, base: Base | None) -> tuple[Write, list[Page]]:
         """Return the write of *batch* with a snapshot of all before, and the pages in it."""
         timeline, end = self.chat.group.timeline, self._end
-        pages = [
-            page
-            for page in timeline.pages
-            if isinstance(page, Page) and self._written.get(page.first) != len(page.ends)
-        ]
+        pages = self._unwritten()
         state = State(end.number, end.checksum, end.records, self.chat.snapshot())
         what = Write(
             batch,
@@ -185,6 +181,14 @@ class DurableJournal:
             base.row if base else None,
         )
         return what, pages
+
+    def _unwritten(self) -> list[Page]:
+        """Return the pages in memory that are not stored as they are."""
+        return [
+            page
+            for page in self.chat.group.timeline.pages
+            if isinstance(page, Page) and self._written.get(page.first) != len(page.ends)
+        ]
 
     def _note(self, pages: list[Page], leaving: list[Page]) -> None:
         """Take note that *pages* are stored, and let go of those that are *leaving*."""
@@ -206,6 +210,12 @@ class DurableJournal:
         if len(self._cache) > CACHED_PAGES:
             self._cache.popitem(last=False)
         return page
+
+
+def _size(page: Page) -> int:
+    """Return how many bytes *page* takes when it is stored, for the most part."""
+    columns = (page.ends, page.times, page.authors)
+    return len(page.lines) + len(page.kinds) + sum(len(c) * c.itemsize for c in columns)
 
 
 def _drops(records: Sequence[Record], base: Base) -> bool:

@@ -19,7 +19,6 @@ from typing import Final
 from attrs import evolve, frozen
 
 from groupchat.core.chat import Chat
-from groupchat.core.timeline import Timeline
 from groupchat.journal.recovery import beginning, restore, without_pages
 from groupchat.journal.rows import BASE, BATCH, State, records_of, state_row, time_of
 from groupchat.journal.storage import Damaged, Reading, Row
@@ -68,9 +67,10 @@ class Removal:
         self._state = beginning() if base is None else base
         self._chat: Chat | None = None  # in that state, once it is needed
         self._since: int | None = None  # when the oldest batch after it was written, if known
+        self._position = 0 if base is None else base.chat["end"]  # of the newest base
 
     def next(
-        self, retention: Retention, now: int, size: int, last: int, timeline: Timeline
+        self, retention: Retention, now: int, size: int, last: int, first_page: int
     ) -> Base | None:
         """Return the next base; None if there is nothing to let go of.
 
@@ -79,7 +79,7 @@ class Removal:
             now: the time, in milliseconds since 1970.
             size: how many bytes there are.
             last: the number of the last batch that may go.
-            timeline: as it is now.
+            first_page: where the pages begin that are stored.
 
         Raises:
             Damaged: the batches cannot be read.
@@ -96,8 +96,11 @@ class Removal:
             excess = size - most + most // _PORTION
         if oldest < 0 and not excess:
             return None
-        base = self._go_on(oldest, excess, last, timeline.pages[0].first, now)
-        return base if base.position > timeline.start else None  # else it would not be worth it
+        base = self._go_on(oldest, excess, last, first_page, now)
+        if base.position == self._position:
+            return None  # no event would go, and it would only be written that nothing does
+        self._position = base.position
+        return base
 
     def _go_on(self, oldest: int, excess: int, last: int, first_page: int, now: int) -> Base:
         state, chat = self._state, self._chat or restore(BASE, self._state, without_pages)

@@ -168,6 +168,7 @@ def records_of(row: Row) -> list[Record]:
         raise _nonsense(row) from error
     if not records or any(
         not (0 <= n.time < _MOST and -_MOST < n.standing < _MOST and 0 <= n.number < _MOST)
+        or not n.sender.isprintable()
         for n in records
     ):
         raise _nonsense(row)

@@ -118,8 +118,11 @@ class Server:
         self._appending = False
         self._at_rest: Callable[[], None] | None = None
         self._now = self._chat.time
+        # Silence is measured in ticks. The clock can be set, by years on a machine that has just
+        # found a network; and while a machine sleeps, nobody can be heard.
+        self._ticks = 0
         self._strangers: dict[Peer, int] = {}  # connections that have not joined, and since when
-        self._heard = dict.fromkeys(map(str, self._group.members), scheduler.time())
+        self._heard = dict.fromkeys(map(str, self._group.members), 0)  # and when
         for sender in self._heard:
             if "#" in sender:  # a connection, and it ended when the server did
                 self._orders.append((sender, Leave()))
@@ -133,13 +136,13 @@ class Server:
 
     def come(self, peer: Peer) -> bool:
         """Take note of a connection, and return whether it may stay."""
-        # After a restart, numbers of connections come again. Who still is to leave under one, because
-        # that could not be written down yet, must not be taken for whoever has it now.
+        # After a restart, numbers of connections come again. Who is still to leave under one, since
+        # that could not be written down, must not be taken for whoever has it now.
         ghost = "#" in peer.sender and peer.sender in self._group
         if ghost or not self._gate.come(peer):
             self._quiet.say(f"no more connections for {peer.sender}", logging.WARNING)
             return False
-        self._strangers[peer] = self._scheduler.time()
+        self._strangers[peer] = self._ticks
         return True
 
     def receive(self, request: bytes, peer: Peer) -> Reception:
@@ -156,7 +159,7 @@ class Server:
             return UNWANTED
         if member is not None:
             self._heard.pop(member, None)
-            self._heard[member] = now  # the last to be heard stands last
+            self._heard[member] = self._ticks  # the last to be heard stands last
         self._gathered.append((request, peer))
         self._wake()
         return reception
@@ -237,8 +240,10 @@ class Server:
         self._appending = False
         self._trouble.stored(error)
         if error is not None:
+            # Who was silent for too long may be heard again by the next tick, which looks anew. A
+            # connection that has ended is not.
             orders = [step.record for step in steps if step.peer is None and step.record]
-            self._unstored += [(o.sender, Leave()) for o in orders if o.commands == (Leave(),)]
+            self._unstored += [(order.sender, Leave()) for order in orders if "#" in order.sender]
         self._finish(steps, stored=error is None)
         if self._gathered or self._orders or self._at_rest:
             self._wake()
@@ -296,7 +301,7 @@ class Server:
         reply = self._chat.apply(record)
         for command in record.commands:
             if isinstance(command, Join):
-                self._heard[sender] = record.time
+                self._heard[sender] = self._ticks
                 log.info("%s joined (%s); members: %d", group.name(sender), sender, len(group))
             elif isinstance(command, Rename):
                 log.info("%s is now called %s", before, command.name)
@@ -336,17 +341,18 @@ class Server:
     def _tick(self) -> None:
         """Send away who has been silent for too long, and let go of what is too old."""
         self._scheduler.call_later(TICK_SECONDS, self._tick)
+        self._ticks += 1
         now = self._scheduler.time()
         self._orders += self._unstored
         self._unstored.clear()
         if self._limits.idle is not None:
             for sender, heard in self._heard.items():
-                if now - heard < self._limits.idle * 1_000:
+                if (self._ticks - heard) * TICK_SECONDS < self._limits.idle:
                     break
                 self._orders.append((sender, Leave()))
         if self._limits.silence is not None:
             for peer, since in list(self._strangers.items()):
-                if now - since < self._limits.silence * 1_000:
+                if (self._ticks - since) * TICK_SECONDS < self._limits.silence:
                     break
                 del self._strangers[peer]
                 peer.close()

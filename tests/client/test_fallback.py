@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from groupchat.client.conversation import PLAIN_HELP
+from groupchat.core.sessions.messages import Refusal
 from tests.cli.scripted import ScriptedServer, SeedServer, Terminal
 from tests.client.ports import free_port
 from tests.processes import Program, eventually, run, serving
@@ -158,7 +159,7 @@ def test_a_server_that_knows_no_sessions_any_more_is_one_line_and_the_end() -> N
 
 
 def test_a_server_of_another_version_gives_no_session() -> None:
-    refusal = b"@c9e0ba0b refused other version"
+    refusal = Refusal("other version").encode()
 
     def answer(request: bytes, _: object) -> list[bytes]:
         return [refusal if request.startswith(b"@") else b"plain"]

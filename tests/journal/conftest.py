@@ -1,7 +1,5 @@
 """What the tests of journals share."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from groupchat.core.timeline import Timeline
@@ -9,11 +7,10 @@ from groupchat.journal import durable
 
 
 @pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages of a few lines, few of them in memory, and snapshots often."""
     defaults = (150, *(Timeline.__init__.__defaults__ or ())[1:])
     monkeypatch.setattr(Timeline.__init__, "__defaults__", defaults)
     monkeypatch.setattr(durable, "RECENT_PAGES", 1)
     monkeypatch.setattr(durable, "CACHED_PAGES", 2)
     monkeypatch.setattr(durable, "SNAPSHOT_RECORDS", 7)
-    yield

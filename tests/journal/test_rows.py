@@ -1,6 +1,7 @@
 """Rows: what is written, and that whatever is read is that, or is damaged."""
 
 import json
+from collections.abc import Callable
 from zlib import crc32
 
 import pytest
@@ -161,7 +162,7 @@ def read(kind: str, row: Row) -> None:
             assert page_row(found) == row
         else:
             found_state = state_of(kind, row)
-            Chat.restore(found_state.chat, lambda first: Page(first)).snapshot()
+            Chat.restore(found_state.chat, Page).snapshot()
     except Damaged:
         pass
     except ValueError:
@@ -245,7 +246,12 @@ def test_a_state_that_does_not_add_up_is_damaged(change: dict[str, object]) -> N
 )
 def test_a_batch_that_says_nothing_is_damaged(body: bytes) -> None:
     row = seal(BATCH, 3, body)
-    with pytest.raises(Damaged, match="makes no sense"):
-        header_of(row)
-        records_of(row)
-        time_of(row)
+    complaints = []
+    looks: list[Callable[[Row], object]] = [header_of, records_of, time_of]
+    for look in looks:
+        try:
+            look(row)
+        except Damaged as error:
+            complaints.append(str(error))
+    assert complaints
+    assert set(complaints) == {"batch 3 makes no sense"}

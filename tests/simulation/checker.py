@@ -14,6 +14,7 @@ moment when the server said so. What members are told is compared by their reade
 import hashlib
 from bisect import bisect_left
 from collections import Counter, defaultdict
+from typing import Final
 
 from attrs import define, field
 
@@ -24,12 +25,15 @@ from groupchat.journal import DurableJournal
 from groupchat.journal.storage import Row
 from tests.simulation.readers import SessionReader
 from tests.simulation.truth import SERVER, Truth
-from tests.simulation.world import Violation, World
+from tests.simulation.world import SECOND, Violation, World
 
 __all__ = ["Account", "Checker"]
 
-NOTHING = frozenset({"5"})
+NOTHING: Final = frozenset({"5"})
 """Requests that leave nothing in the log."""
+
+LATE_SECONDS: Final = 5
+"""Who has been silent for too long can be heard again while that is being written down."""
 
 
 @define(eq=False)
@@ -92,9 +96,10 @@ class Checker:
     Args:
         world: for the counts.
         recent_pages: how many full pages of the timeline may stay in memory.
+        idle: after how many seconds of silence members are sent away; None for never.
     """
 
-    def __init__(self, world: World, recent_pages: int) -> None:
+    def __init__(self, world: World, recent_pages: int, idle: int | None) -> None:
         self.world = world
         self.truth = Truth(self._request_stored)
         self.accounts: dict[str, Account] = {}
@@ -103,7 +108,12 @@ class Checker:
         """Of the sessions, by sender."""
         self.names: set[str] = set()
         """All that anybody has ever asked to be called."""
+        self.heard: dict[bytes, int] = {}
+        """When the server has last heard a member, by token or by sender."""
         self._recent_pages = recent_pages
+        self._idle = idle
+        self._started_at = 0  # the server
+        self._tokens: dict[str, str] = {}
         self._journal: DurableJournal | None = None
         self._cursors: dict[str, int] = {}
         self._end_before: int | None = None  # the last batch of this server
@@ -113,14 +123,16 @@ class Checker:
         made = self.accounts[sender] = Account(who, wild)
         return made
 
-    @staticmethod
-    def sender_of(token: str) -> str:
+    def sender_of(self, token: str) -> str:
         """Return who a session is in the log."""
-        return f"session {hashlib.sha256(token.encode()).hexdigest()[:32]}"
+        sender = f"session {hashlib.sha256(token.encode()).hexdigest()[:32]}"
+        self._tokens[sender] = token
+        return sender
 
     def started(self, journal: DurableJournal) -> None:
         """A server has found its state again; compare it with the truth."""
         self._journal, self._cursors, self._end_before = journal, {}, None
+        self._started_at = self.world.now
         truth, group = self.truth, journal.chat.group
         if group.timeline.end != truth.end:
             raise Violation(f"{truth.end} events are stored; found were {group.timeline.end}")
@@ -203,6 +215,14 @@ class Checker:
         if len(full) > self._recent_pages:
             raise Violation(f"{len(full)} full pages are in memory")
 
+    def _sent_away(self, sender: str) -> None:
+        """Somebody was sent away; was he silent for so long?"""
+        self.world.counts["sent away"] += 1
+        heard = self.heard.get(self._tokens.get(sender, sender).encode(), self._started_at)
+        silence = (self.world.now - heard) / SECOND
+        if self._idle is not None and silence < self._idle - LATE_SECONDS:
+            raise Violation(f"{sender} was sent away, and had been silent for {silence} s")
+
     def _compare(self, page: Page) -> None:
         truth = self.truth
         for index, line in enumerate(bytes(page.lines).split(b"\n")[:-1]):
@@ -218,9 +238,10 @@ class Checker:
     def _request_stored(self, sender: str, mode: str, request: str, position: int) -> None:
         if sender == SERVER:
             return
-        if request == "4" and mode == "-":
-            self.world.counts["sent away"] += 1
-            return  # the server's own doing
+        if request == "4" and mode == "-":  # the server's own doing
+            if "#" not in sender:
+                self._sent_away(sender)
+            return
         account = self.accounts.get(sender)
         if request[0] in "13":
             self.names.add(request[2:])

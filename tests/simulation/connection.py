@@ -194,7 +194,9 @@ class _Peer:
                 world.call_later(0, sent, self.life)
         while self._arrived and self._writable and not self._paused and self._unanswered < 16:
             self._unanswered += 1
-            reception = self._service.receive(self._arrived.popleft(), self)
+            request = self._arrived.popleft()
+            reception = self._service.receive(request, self)
+            self._connection.network.hear(request, self.sender, reception)
             if reception.pause:
                 self._paused = True
                 world.call_later(int(reception.pause * SECOND), self._unpause, self.life)

@@ -17,6 +17,7 @@ from typing import Final, Protocol, TypeAlias
 from attrs import define, field, frozen
 
 from groupchat.core import ILLEGAL_REQUEST, Service
+from groupchat.core.peer import Reception
 from groupchat.core.sessions.messages import DATAGRAM_BYTES
 from groupchat.transports.udp import MAX_DATAGRAM_BYTES
 from tests.simulation.world import MILLISECOND, SECOND, Life, Violation, World
@@ -104,6 +105,8 @@ class Network:
         """Some requests of sessions, for those who listen to everything."""
         self.connections: list["Broken"] = []
         """Those that have reached the server, to be broken when it goes."""
+        self.heard: dict[bytes, int] = {}
+        """When the server has last heard a member, by token or by sender."""
         self._numbers = 0
         self._stray = stray
         self._due: dict[str, int] = defaultdict(int)  # when the last one arrives, if in order
@@ -141,6 +144,7 @@ class Network:
         """There is a server."""
         self.service, self.life = service, life
         self._numbers = 0
+        self.heard.clear()
 
     def server_goes(self) -> None:
         """There is no server any more, and so no connection."""
@@ -193,7 +197,12 @@ class Network:
         if not count.proved and count.cookies:
             shown = _COOKIE.search(datagram)
             count.proved = shown is not None and shown[1] in count.cookies
-        service.receive(datagram, _Peer(self, self.life, address))
+        self.hear(datagram, f"udp {address}", service.receive(datagram, _Peer(self, self.life, address)))
+
+    def hear(self, request: bytes, sender: str, reception: Reception) -> None:
+        """Take note that the server has received something from a member."""
+        if reception.known and reception.wanted:
+            self.heard[request[10:42] if request.startswith(b"@") else sender.encode()] = self.world.now
 
     # Under way.
 

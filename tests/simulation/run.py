@@ -71,11 +71,13 @@ class Run:
         self.world = world = World(seed, show)
         self.climate = climate = Climate.draw(world)
         world.note("climate", str(climate).encode())
-        self.checker = checker = Checker(world, climate.settings.recent_pages)
+        settings = climate.settings
+        self.checker = checker = Checker(world, settings.recent_pages, settings.limits.idle)
         self.network = Network(world, lambda: checker.truth.end, STRAY)
+        checker.heard = self.network.heard
         self.disk = Disk(world, checker.batch_stored)
         self.machine = Machine(
-            world, self.network, self.disk, climate.settings, checker.started, self._server_gone
+            world, self.network, self.disk, settings, checker.started, self._server_gone
         )
         self.members: list[Member] = []
         self.plain: list[PlainMember] = []

@@ -368,8 +368,8 @@ class SessionClient:
         ):
             return []
         if self._datagram and answer.tries < self._proved_by:
-            # From before the server asked who we are: perhaps from before it was started again, when
-            # it has forgotten what it did not carry out, and may carry that out now.
+            # From before the server asked us to prove ourselves. Perhaps it has been started again:
+            # then it has forgotten what it did not carry out, and may be doing so now.
             return []
         try:
             news = self._bookmark.read(answer)

@@ -101,27 +101,22 @@ class Outbox:
         """Nothing travels any more. Return what came of the commands, with *words* as the
         results of what did."""
         results: list[Result] = []
-        failed: bytes | None = None  # whose other parts have nothing more to say
+        again: list[bytes] = []
+        skips = False  # the rest of a command whose result is known
         arrived, self.under_way = self.under_way, []
         for part, word in zip(arrived, words, strict=True):
-            if part.command is failed:
-                continue
-            if word != DONE:
-                failed = part.command
-            if word == INCOMPLETE and part.command != part.request:
-                self._discard(part.command)
-                self._waiting.extendleft(reversed(_parts(part.command, DATAGRAM_ROOM)))
-            elif part.last:
-                results.append(Result(part.command, word))
-            elif word != DONE:
-                self._discard(part.command)
-                results.append(Result(part.command, word))
+            if not skips:
+                if word == INCOMPLETE and part.command != part.request:
+                    again.append(part.command)
+                elif part.last or word != DONE:
+                    results.append(Result(part.command, word))
+            skips = (skips or word != DONE) and not part.last
+        if skips:
+            while not self._waiting.popleft().last:
+                pass
+        for command in reversed(again):
+            self._waiting.extendleft(reversed(_parts(command, DATAGRAM_ROOM)))
         return results
-
-    def _discard(self, command: bytes) -> None:
-        """Forget the parts of *command* that come next."""
-        while self._waiting and self._waiting[0].command is command:
-            self._waiting.popleft()
 
 
 def _parts(command: bytes, room: int) -> list[Part]:

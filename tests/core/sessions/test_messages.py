@@ -139,7 +139,7 @@ def test_a_request_looks_like_this(request_: Request, message: bytes) -> None:
         (Answer(7, ("done", "a-b"), Mark(1), Mark(2, 5), 3), b"7 done,a-b 1 2.5 3"),
         (
             Answer(
-                7, (), Mark(1), Mark(3), 3, Who(4, 2), 2, 5, ("Al", "Bo"), b"1 0 s x\n2 0 s y\n"
+                7, (), Mark(1), Mark(3), 3, Who(4, 2), 2, 2, ("Al B.", "Bo"), b"1 0 s x\n2 0 s y\n"
             ),
             b"7 - 1 3 3 who=2:4 seen=2 try=2\nAl B.\nBo\n1 0 s x\n2 0 s y",
         ),
