@@ -27,10 +27,9 @@ check: .venv/all  ## Format, lint, types and import rules.
 docs: .venv/all  ## Build the documentation; warnings are errors.
 	$(BIN)/sphinx-build -qW --keep-going docs docs/_build
 
-SEEDS ?= 0
-SEED ?=
-simulate: .venv/all  ## Simulate crashes and bad networks, until stopped (SEEDS=n, or SEED=n again).
-	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
+simulate: .venv/base  ## Simulate crashes and bad networks, until stopped (SEEDS=n, or SEED=n again).
+	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED)) \
+	  $(if $(SEEDS),--seeds $(SEEDS)) $(if $(STEPS),--steps $(STEPS))
 
 soak: .venv/all  ## Kill a real server 200 times under load; nothing may be lost.
 	@$(BIN)/python -m tests.campaigns.soak

@@ -8,15 +8,17 @@ one session and, beside it, an empty one that is locked while a program uses the
 programs at the same time have two sessions. A program takes the slot that was used last and is
 free; if there is none, or a new session is wanted, the first number that is.
 
-A file is written whole, beside the old one, and takes its place only when it is on the disk: at
-any moment, the file is an old one or a new one. It is one object of JSON, for people to read, with
-a version, and with a checksum, for a position that is wrong by one would cost a message without
-a sound. The token in it is all that is needed to speak in its owner's name, so nobody else may
-read it.
+A file is a few lines, each of them the whole session as one object of JSON, for people to read; the
+last one counts. To write is to add a line, and, if the request that it allows is new, to wait until
+the disk has it: a session of which the numbers have been used twice would be no session any more.
+That only more has been shown need not wait: whoever is killed does not lose it, and if the
+power fails, something is shown once more. When the file is long, one of a single line takes its
+place. So at any moment the file holds what was written last, and perhaps the beginning of a line.
 
-A slot whose file cannot be read stays as it is and is passed over, unless it is clear that it is of
-no use to anybody. Whoever cannot write a file goes on without; then the old one must go, because
-its numbers have been used.
+Each line has a checksum, for a position that is wrong by one would cost a message without a
+sound. The token in it is all that is needed to speak in its owner's name, so nobody else may read
+it. A file that cannot be read, or is of a later version, stays as it is, and is passed over.
+Whoever cannot write goes on without; then the file must go, because its numbers have been used.
 """
 
 import contextlib
@@ -29,27 +31,32 @@ import sys
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import IO, Any, Final, Self
 from urllib.parse import quote
 from zlib import crc32
 
+from groupchat.client.lock import Lock
 from groupchat.core.sessions.client import Saved
 
-__all__ = ["VERSION", "Slot", "server_name"]
+__all__ = ["FILE_BYTES", "VERSION", "Slot", "server_name"]
 
 VERSION: Final = 1
 """The version of the files."""
 
-_MAX_FILE_BYTES: Final = 1 << 20
+FILE_BYTES: Final = 65_536
+"""Bytes that a file has before it is begun anew."""
+
+_MAX_FILE_BYTES: Final = 1 << 22  # more is not read: it is none of ours
 _MAX_NAME_BYTES: Final = 100  # of the part of a file's name that stands for the server
 
 Tell = Callable[[str], None]
+_sync: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
 
 
 class Slot:
     """A place for one session with one server, used by this program alone."""
 
-    def __init__(self, path: Path | None, server: str, lock: "_Lock | None", tell: Tell) -> None:
+    def __init__(self, path: Path | None, server: str, lock: Lock | None, tell: Tell) -> None:
         self.saved: Saved | None = None
         """The session that is there; None for none. To be read."""
         self.name = ""
@@ -60,6 +67,8 @@ class Slot:
         self._server = server
         self._lock = lock
         self._tell = tell
+        self._file: IO[bytes] | None = None
+        self._size = 0
         self._written: tuple[Saved, str] | None = None
 
     @classmethod
@@ -95,15 +104,26 @@ class Slot:
 
     @classmethod
     def _taken(cls, path: Path, server: str, tell: Tell) -> "Slot | None":
-        lock = _Lock.take(path.with_suffix(".lock"))
+        lock = Lock.take(path.with_suffix(".lock"))
         return cls(path, server, lock, tell) if lock else None
 
     def write(self, saved: Saved) -> None:
-        """Have *saved*, and the name, be safe on the disk, if they are new."""
+        """Have *saved*, and the name, be kept, if they are new. When this returns, they are safe,
+        unless nothing is new but how much has been told."""
         if self._path is None or not self.kept or self._written == (saved, self.name):
             return
+        before = self._written[0] if self._written else None
+        told_more = (
+            before is not None
+            and saved.number == before.number
+            and saved.commands in (before.commands, ())
+        )
+        line = _encode(saved, self.name, self._server)
         try:
-            _write(self._path, _encode(saved, self.name, self._server))
+            if self._file is None or self._size + len(line) > FILE_BYTES:
+                self._begin(self._path, line)
+            else:
+                self._add(self._file, line, wait=not told_more)
             self._written = (saved, self.name)
         except OSError as error:
             self._tell(f"Your session cannot be kept in {self._path}: {error.strerror or error}.")
@@ -112,6 +132,7 @@ class Slot:
 
     def forget(self) -> None:
         """Have nothing kept of the session."""
+        self._end()
         self.saved, self.name, self._written = None, "", None
         if self._path is not None:
             with contextlib.suppress(OSError):
@@ -119,6 +140,7 @@ class Slot:
 
     def close(self) -> None:
         """Let others take the slot."""
+        self._end()
         if self._lock is not None:
             self._lock.release(keep=self._path is not None and self._path.exists())
             self._lock = None
@@ -153,58 +175,37 @@ class Slot:
         self.close()
         return False
 
+    def _begin(self, path: Path, line: bytes) -> None:
+        """Have a file with *line* alone take the place of the one at *path*."""
+        self._end()
+        beside = path.with_suffix(".new")
+        with contextlib.suppress(FileNotFoundError):
+            beside.unlink()  # somebody was killed as he wrote it
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        with os.fdopen(os.open(beside, flags, 0o600), "wb") as file:
+            file.write(line)
+            file.flush()
+            _sync(file.fileno())
+        beside.replace(path)
+        _sync_folder(path.parent)
+        self._file = path.open("ab", buffering=0)
+        self._size = len(line)
+
+    def _add(self, file: IO[bytes], line: bytes, *, wait: bool) -> None:
+        if file.write(line) != len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._size += len(line)
+        if wait:
+            _sync(file.fileno())
+
+    def _end(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
 
 class _Newer(Exception):
     """A file is of a later version."""
-
-
-class _Lock:
-    """A locked file."""
-
-    def __init__(self, path: Path, descriptor: int) -> None:
-        self._path = path
-        self._descriptor = descriptor
-
-    @classmethod
-    def take(cls, path: Path) -> "_Lock | None":
-        """Return the lock on *path*; None if somebody else has it.
-
-        Raises:
-            OSError: it cannot be had at all.
-        """
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
-        try:
-            _lock(descriptor)
-            # Whoever had it before may have removed the file while we opened it.
-            if os.path.samestat(os.fstat(descriptor), path.stat()):
-                return cls(path, descriptor)
-        except (BlockingIOError, PermissionError, FileNotFoundError):
-            pass
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)
-        return None
-
-    def release(self, *, keep: bool) -> None:
-        """Let others have it, and, unless the file is to be kept, remove it."""
-        if not keep:
-            with contextlib.suppress(OSError):  # Windows removes no open file
-                self._path.unlink()
-        os.close(self._descriptor)
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock(descriptor: int) -> None:
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-
-else:
-    import fcntl
-
-    def _lock(descriptor: int) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def server_name(host: str, port: int) -> str:
@@ -216,7 +217,7 @@ def server_name(host: str, port: int) -> str:
 def _stem(server: str) -> str:
     """Return how the names of the files for *server* begin."""
     host, _, port = server.rpartition(":")
-    safe = quote(host.strip("[]"), safe="")
+    safe = quote(host.strip("[]"), safe="", errors="surrogateescape")
     if len(safe) > _MAX_NAME_BYTES:
         safe = sha256(server.encode(errors="surrogateescape")).hexdigest()
     return f"{safe}_{port}"
@@ -248,7 +249,7 @@ def _encode(saved: Saved, name: str, server: str) -> bytes:
         "said": saved.said,
         "commands": [command.decode() for command in saved.commands],
     }
-    return json.dumps({**fields, "check": _check(fields)}, indent=1).encode() + b"\n"
+    return json.dumps({**fields, "check": _check(fields)}).encode() + b"\n"
 
 
 def _decode(data: bytes, server: str) -> tuple[Saved, str]:
@@ -258,8 +259,9 @@ def _decode(data: bytes, server: str) -> tuple[Saved, str]:
         ValueError: there is none, or it is another server's.
         _Newer: it is of a later version.
     """
+    *lines, _ = data.split(b"\n")  # whoever was killed may have left the beginning of one more
     try:
-        fields = json.loads(data)
+        fields = json.loads(lines[-1])
         if not isinstance(fields, dict):
             raise ValueError(fields)
         version = fields["groupchat session"]
@@ -278,7 +280,7 @@ def _decode(data: bytes, server: str) -> tuple[Saved, str]:
             fields["said"],
         )
         return saved, fields["name"]
-    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
         raise ValueError(f"not a session: {error!r}") from error
 
 
@@ -286,22 +288,14 @@ def _check(fields: dict[str, Any]) -> str:
     return f"{crc32(json.dumps(fields, sort_keys=True).encode()):08x}"
 
 
-def _write(path: Path, data: bytes) -> None:
-    """Have the file at *path* hold *data*, whatever happens meanwhile."""
-    beside = path.with_suffix(".new")
-    with contextlib.suppress(FileNotFoundError):
-        beside.unlink()  # somebody was killed as he wrote it
-    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    if sys.platform != "win32":  # where a folder cannot be synced
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        except OSError as error:
-            if error.errno != errno.EINVAL:  # not on this kind of file system
-                raise
-        finally:
-            os.close(folder)
+def _sync_folder(folder: Path) -> None:
+    if sys.platform == "win32":  # where it cannot be
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # not on this kind of file system
+            raise
+    finally:
+        os.close(descriptor)

@@ -115,8 +115,7 @@ class _Copy:
         try:
             if reader.troubles:
                 raise Damaged(reader.troubles[0])
-            if reader.sqlite is not None:
-                reader.sqlite.check()
+            reader.check()
             found = recover(source, lambda first: _page(source, first), progress)
         except Damaged as error:
             mended = str(error)

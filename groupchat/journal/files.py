@@ -17,11 +17,11 @@ file                     what it is
 Nothing is written, nor made beside it, before the first look has shown that the file is ours; and
 nothing is written to it before everything in it has been checked.
 
-SQLite's processes usually find each other in a third file, which they share as memory. If the
-disk fails under that memory, the system ends the process. So a server keeps that index to itself
-(the VFS ``unix-excl``), and others look at the file without SQLite's locks (``unix-none``), with an
-index that they make for themselves. What they read can be overtaken by a write, and be nonsense
-then; the checksums tell, and they look again. In exchange they leave no trace at all.
+SQLite's processes usually find each other in one more file, ``-shm``, which they share as memory.
+If
+the disk fails under that memory, the system ends the process. So a server keeps that index to
+itself (the VFS ``unix-excl``), and nobody else can open the file by SQLite meanwhile; see
+:mod:`groupchat.journal.peek` for how it is read all the same.
 """
 
 import contextlib
@@ -43,6 +43,8 @@ __all__ = [
     "damage",
     "describe",
     "discard",
+    "forget_look",
+    "has_wal",
     "inspect",
     "is_served",
     "lock",
@@ -59,7 +61,6 @@ _MOST_VERSION: Final = 1_000  # what says more is damaged
 _APPLICATION: Final = 0x67726368  # "grch": says in the file's header that it is ours
 _MAGIC: Final = b"SQLite format 3\0"
 _ALONE: Final = "&vfs=unix-excl" if os.name == "posix" else ""
-_UNLOCKED: Final = "&vfs=unix-none" if os.name == "posix" else ""
 _BUSY_SECONDS: Final = 5.0  # for which a lock of SQLite's own is waited for
 _WAL_BYTES: Final = 1 << 24  # to which a WAL that has grown is cut when it can be
 
@@ -105,10 +106,9 @@ def inspect(path: Path) -> bool:
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
-        wal = _beside(path, "-wal")
-        if wal.exists() and wal.stat().st_size:
+        if has_wal(path):
             raise Unusable(
-                f"{path} is gone, but its newest part, {wal}, is there",
+                f"{path} is gone, but its newest part, {_beside(path, '-wal')}, is there",
                 "put the first back, or the second away",
             ) from None
         return False
@@ -222,36 +222,46 @@ def discard(path: Path) -> None:
         _beside(path, suffix).unlink(missing_ok=True)
 
 
-def look(path: Path) -> sqlite3.Connection:
-    """Open the journal *path* to read what is in it now, without a trace. If somebody writes to it
-    meanwhile, it can come to look damaged.
+def look(path: Path, wal: bool = True) -> sqlite3.Connection:
+    """Open the journal *path* to read what is in it.
 
     Args:
         path: the file.
+        wal: whether what is in its WAL is to be seen. That takes a lock, and a file beside it,
+            which goes again with :func:`forget_look`. Otherwise it leaves no trace.
 
     Raises:
         Damaged: its tables are not ours.
         OSError: it cannot be opened.
     """
-    wal = _beside(path, "-wal")
     # SQLite would make a WAL where there is none, unless it is told that the file does not change.
-    fresh = wal.exists() and wal.stat().st_size > 0
+    plain = wal and has_wal(path)
     with refusals():
-        reading = _connect(path, f"mode=ro{_UNLOCKED}" if fresh else "mode=ro&immutable=1")
+        reading = _connect(path, "mode=ro" if plain else "mode=ro&immutable=1")
     try:
         with damage():
             reading.text_factory = bytes
-            # With "exclusive" the index of the WAL is made in memory. When such a connection is
-            # closed, it tries to put the WAL into the file, and fails, for it may only read that.
-            reading.execute("PRAGMA locking_mode=EXCLUSIVE" if fresh else "PRAGMA query_only=ON")
             reading.execute("PRAGMA cell_size_check=ON")
             tables = {sql for (sql,) in reading.execute("SELECT sql FROM sqlite_schema")}
         if tables != {table.encode() for table in _TABLES}:
             raise Damaged("its tables are not what they were")
     except BaseException:
         reading.close()
+        if plain:
+            forget_look(path)
         raise
     return reading
+
+
+def forget_look(path: Path) -> None:
+    """Remove the file that a look has made."""
+    _beside(path, "-shm").unlink(missing_ok=True)
+
+
+def has_wal(path: Path) -> bool:
+    """Whether there is anything in the WAL of *path*."""
+    wal = _beside(path, "-wal")
+    return wal.exists() and wal.stat().st_size > 0
 
 
 def connect(path: Path, mode: str) -> sqlite3.Connection:

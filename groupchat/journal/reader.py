@@ -23,7 +23,8 @@ from typing import Final, Self, TypeVar
 from attrs import frozen
 
 from groupchat.journal.chain import Chain
-from groupchat.journal.files import Newer, Unusable, inspect, is_served, look
+from groupchat.journal.files import Newer, Unusable, forget_look, inspect, is_served, look
+from groupchat.journal.peek import Peek
 from groupchat.journal.rows import BASE, PAGE, SNAPSHOT, State, check, header_of, state_of
 from groupchat.journal.salvage import Salvage
 from groupchat.journal.sqlite import SQLiteReading
@@ -81,7 +82,7 @@ class Reader:
         self._progress = progress
         self._alone = alone
         self._salvage: Salvage | None = None
-        self._sqlite: SQLiteReading | None = None
+        self._peek: Peek | None = None
         self._open = contextlib.ExitStack()
         self.troubles: list[str] = []
         """What is wrong with the file, as far as it has come up; the gaps in the log excepted."""
@@ -100,14 +101,24 @@ class Reader:
         except Damaged as error:
             self.troubles.append(str(error))
 
-    @property
-    def sqlite(self) -> SQLiteReading | None:
-        """The journal as SQLite has it; None if it cannot be had so."""
-        return self._sqlite
-
-    def reading(self) -> SQLiteReading | Salvage:
+    def reading(self) -> Peek | Salvage:
         """Return what to read by: SQLite, unless it has failed."""
-        return self._sqlite or self._by_hand()
+        return self._peek or self._by_hand()
+
+    def check(self) -> None:
+        """Check how SQLite has arranged the file, unless a server has it.
+
+        Raises:
+            Damaged: it is not as it should be.
+        """
+        if self._peek is None or self.served:
+            return
+        try:
+            with contextlib.closing(look(self._path)) as connection:
+                SQLiteReading(connection).check()
+        finally:
+            if not self._alone:
+                forget_look(self._path)
 
     def base(self) -> State | None:
         """Return the base, if there is one.
@@ -164,19 +175,19 @@ class Reader:
                 chain = Chain(base.number, base.checksum, base.records)
         cause = ""
         tries, last, sure = 0, -1, False
-        while self._sqlite is not None:
+        while self._peek is not None:
             try:
-                yield from chain.follow(self._sqlite.batches(chain.number), 0, self._progress)
+                yield from chain.follow(self._peek.batches(chain.number), 0, self._progress)
                 if sure or not self._look_again(1):
                     break
                 sure = True  # it does not only seem to be the end
             except Damaged as error:
                 tries, last = tries + 1 if chain.number == last else 1, chain.number
                 if not self._look_again(tries):
-                    cause, self._sqlite = str(error), None
+                    cause, self._peek = str(error), None
                 self._catch_up(chain)
         gaps = 0
-        if self._sqlite is None:
+        if self._peek is None:
             for row in self._fill(chain, self._by_hand().batches(chain.number)):
                 gaps += isinstance(row, Gap)
                 yield row
@@ -212,17 +223,15 @@ class Reader:
             yield row
 
     def _look(self) -> None:
-        connection = look(self._path)
-        self._open.callback(connection.close)
-        self._sqlite = SQLiteReading(connection)
+        self._peek = self._open.enter_context(Peek(self._path))
 
     def _look_again(self, tries: int) -> bool:
         """Open it anew, if a server may have got in the way, and return whether that was done."""
         self.served = not self._alone and is_served(self._path)
-        if self._sqlite is None or not self.served or tries > TRIES:
+        if self._peek is None or not self.served or tries > TRIES:
             return False
         time.sleep(_PAUSE_SECONDS * (tries - 1))
-        self._sqlite.connection.close()
+        self._peek.close()
         with contextlib.suppress(Damaged):
             self._look()
         return True

@@ -1,40 +1,23 @@
 """What is left of a journal that SQLite cannot read any more.
 
-What lives here: enough of SQLite's file format (https://sqlite.org/fileformat2.html) to find rows
-without its help. What must not: anything that trusts what it reads.
+What lives here: how to find all rows in a file that is in disorder.
 
-Theory. A SQLite file is pages of one size. Rows lie in *leaf* pages, of each some rows in the order
-of their numbers; other pages only say where those are. So if one of these others is broken, or
-the file ends too early, most rows are there still, and can be found by looking at every page.
-A row that is too long for its page goes on in a chain of *overflow* pages. Newer versions of pages
-are in the WAL, as *frames*, which count as far as their chain of checksums is whole and ends with a
-commit. Whatever is found is taken for a row if its own checksum says so (see
-:mod:`groupchat.journal.rows`), so that anything at all may be in the pages.
+Theory. Rows lie in leaf pages; other pages only say where those are. So if one of these others is
+broken, or the file ends too early, most rows are there still, and can be found by looking at every
+page. A page that is not in use any more can have rows, too; they are what was written once, so
+they do no harm: a batch never changes, and of all else the newest counts.
 """
 
-import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Final, Self
-from zlib import crc32
 
 from attrs import frozen
 
-from groupchat.journal.rows import BASE, BATCH, PAGE, SNAPSHOT, salt
+from groupchat.journal.rawfile import RawFile
+from groupchat.journal.rows import BASE, BATCH, PAGE, SNAPSHOT
 from groupchat.journal.storage import Row
 
 __all__ = ["Salvage"]
-
-_PAGE_SIZE: Final = 8_192  # bytes, if the header does not say
-_FILE_HEADER: Final = 100
-_LEAF: Final = 0x0D
-_LEAF_HEADER: Final = struct.Struct(">BHHHB")
-_FRAME_HEADER: Final = struct.Struct(">IIIIII")
-_WAL_HEADER: Final = struct.Struct(">IIIIIIII")
-_WAL_MAGIC: Final = {0x377F0682: "<", 0x377F0683: ">"}  # and the byte order of checksums
-_INTEGER_BYTES: Final = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8, 8: 0, 9: 0}  # by type
-_MOST_ROW_BYTES: Final = 1 << 30
-_SALTS: Final = {kind: salt(kind) for kind in (BATCH, PAGE, SNAPSHOT, BASE)}
 
 
 @frozen(order=True)
@@ -45,12 +28,12 @@ class _Leaf:
     page: int
 
 
-class Salvage:
+class Salvage(RawFile):
     """The rows that can be found in the journal *path*: a
     :class:`~groupchat.journal.storage.Reading`. Use it as a context.
 
     Args:
-        path: the file; nobody should be writing to it.
+        path: the file.
         progress: called now and then with how many bytes more have been read.
 
     Raises:
@@ -58,21 +41,11 @@ class Salvage:
     """
 
     def __init__(self, path: Path, progress: Callable[[int], object] = bool) -> None:
-        self._file: IO[bytes] = path.open("rb")
-        self._wal: IO[bytes] | None = None
+        super().__init__(path)
+        self._leaves: list[_Leaf] = []
+        self._pages: dict[int, int] = {}  # where each page of the timeline is
+        self._newest: dict[str, Row] = {}  # snapshot and base
         try:
-            self._size = _page_size(self._file.read(_FILE_HEADER))
-            self._count = self._file.seek(0, 2) // self._size
-            self._frames: dict[int, int] = {}  # where in the WAL the newest version of a page is
-            wal = path.with_name(path.name + "-wal")
-            if wal.exists():
-                self._wal = wal.open("rb")
-                self._frames = _frames(self._wal, self._size)
-                self._count = max([self._count, *self._frames])
-            self._leaves: list[_Leaf] = []
-            self._pages: dict[int, int] = {}  # where each page of the timeline is
-            self._snapshot: Row | None = None
-            self._base: Row | None = None
             self._look(progress)
         except BaseException:
             self.close()
@@ -81,14 +54,14 @@ class Salvage:
     def batches(self, after: int) -> Iterator[Row]:
         """Yield the batches after *after*, in order. Some may be missing."""
         for leaf in self._leaves:
-            for kind, row in self._rows(leaf.page):
+            for kind, row in self.rows(leaf.page):
                 if kind == BATCH and row.number > after:
                     after = row.number
                     yield row
 
     def page(self, first: int) -> Row | None:
         """Return the page *first*."""
-        for kind, row in self._rows(self._pages.get(first, 0)):
+        for kind, row in self.rows(self._pages.get(first, 0)):
             if kind == PAGE and row.number == first:
                 return row
         return None
@@ -102,183 +75,30 @@ class Salvage:
 
     def snapshot(self) -> Row | None:
         """Return the snapshot."""
-        return self._snapshot
+        return self._newest.get(SNAPSHOT)
 
     def base(self) -> Row | None:
         """Return the base."""
-        return self._base
+        return self._newest.get(BASE)
 
     def size(self) -> int:
         """Return how many bytes there are."""
-        return self._count * self._size
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._file.close()
-        if self._wal is not None:
-            self._wal.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        return self.count * self.page_size
 
     def _look(self, progress: Callable[[int], object]) -> None:
         """Look at every page once, and take note of what is where."""
-        for number in range(1, self._count + 1):
-            progress(self._size)
+        longest: dict[int, int] = {}  # of several versions of a page of the timeline
+        for number in range(1, self.count + 1):
+            progress(self.page_size)
             first = True
-            for kind, row in self._rows(number):
+            for kind, row in self.rows(number):
                 if kind == BATCH and first:
                     self._leaves.append(_Leaf(row.number, number))
                     first = False
-                elif kind == PAGE:
-                    self._pages[row.number] = number
-                elif kind == SNAPSHOT and _is_newer(row, self._snapshot):
-                    self._snapshot = row
-                elif kind == BASE and _is_newer(row, self._base):
-                    self._base = row
+                elif kind == PAGE and len(row.body) >= longest.get(row.number, 0):
+                    self._pages[row.number], longest[row.number] = number, len(row.body)
+                elif kind in (SNAPSHOT, BASE):
+                    before = self._newest.get(kind)
+                    if before is None or before.number <= row.number:
+                        self._newest[kind] = row
         self._leaves.sort()
-
-    def _rows(self, number: int) -> Iterator[tuple[str, Row]]:
-        """Yield what kind of row it is, and the row, for each whole one on the page *number*."""
-        page = self._read(number)
-        header = _FILE_HEADER if number == 1 else 0
-        if len(page) < self._size or page[header] != _LEAF:
-            return
-        _, _, count, _, _ = _LEAF_HEADER.unpack_from(page, header)
-        start = header + _LEAF_HEADER.size
-        for offset in range(start, min(start + 2 * count, len(page) - 1), 2):
-            row = self._row(page, int.from_bytes(page[offset : offset + 2], "big"))
-            kind = None if row is None else _kind(row)
-            if row is not None and kind is not None:
-                yield kind, row
-
-    def _row(self, page: bytes, at: int) -> Row | None:
-        """Return what seems to be the row at an offset in *page*, if anything."""
-        try:
-            length, at = _varint(page, at)
-            number, at = _varint(page, at)
-            payload = self._payload(page, at, length)
-            header, start = _varint(payload, 0)
-            types = []
-            while start < header:
-                kind, start = _varint(payload, start)
-                types.append(kind)
-            none, body, checksum = types
-        except (IndexError, ValueError):
-            return None
-        size, rest = divmod(body - 12, 2)
-        if none or size < 0 or rest > 1 or checksum not in _INTEGER_BYTES:
-            return None
-        end = header + size
-        if len(payload) != end + _INTEGER_BYTES[checksum]:
-            return None
-        value = int.from_bytes(payload[end:], "big", signed=True)
-        return Row(number, payload[header:end], value if checksum < 8 else checksum - 8)
-
-    def _payload(self, page: bytes, at: int, length: int) -> bytes:
-        """Return the bytes of a row, those on other pages included."""
-        if length > min(_MOST_ROW_BYTES, self.size()):
-            raise ValueError(length)
-        most = self._size - 35
-        if length <= most:
-            return page[at : at + length]
-        least = (self._size - 12) * 32 // 255 - 23
-        local = least + (length - least) % (self._size - 4)
-        if local > most:
-            local = least
-        pieces = [page[at : at + local]]
-        missing = length - local
-        following = int.from_bytes(page[at + local : at + local + 4], "big")
-        while missing > 0:
-            overflow = self._read(following)
-            if len(overflow) < self._size:
-                raise ValueError(following)
-            following = int.from_bytes(overflow[:4], "big")
-            pieces.append(overflow[4 : 4 + missing])
-            missing -= self._size - 4
-        return b"".join(pieces)
-
-    def _read(self, number: int) -> bytes:
-        """Return the newest version of the page *number*; less than a page if it is not there."""
-        if not 0 < number <= self._count:
-            return b""
-        frame = self._frames.get(number)
-        file, offset = self._file, (number - 1) * self._size
-        if frame is not None and self._wal is not None:
-            file, offset = self._wal, frame
-        try:
-            file.seek(offset)
-            return file.read(self._size)
-        except OSError:  # a bad sector
-            return b""
-
-
-def _is_newer(row: Row, than: Row | None) -> bool:
-    return than is None or row.number > than.number
-
-
-def _kind(row: Row) -> str | None:
-    """Return of which kind *row* is, if its checksum is that of any."""
-    for kind, salted in _SALTS.items():
-        if crc32(row.body, salted) == row.checksum:
-            of_itself = row.body.startswith(b"%d " % row.number)
-            return kind if of_itself or kind != BATCH else None
-    return None
-
-
-def _page_size(header: bytes) -> int:
-    size = int.from_bytes(header[16:18], "big")
-    return size if size in {1 << power for power in range(9, 16)} else _PAGE_SIZE
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """Return the number at an offset, and the offset after it."""
-    number = 0
-    for offset in range(at, at + 8):
-        number = number << 7 | data[offset] & 0x7F
-        if data[offset] < 0x80:
-            return number, offset + 1
-    number = number << 8 | data[at + 8]
-    return number - (1 << 64 if number >> 63 else 0), at + 9
-
-
-def _frames(wal: IO[bytes], size: int) -> dict[int, int]:
-    """Return where in the *wal* the newest version of each page is that has been committed."""
-    header = wal.read(_WAL_HEADER.size)
-    if len(header) < _WAL_HEADER.size:
-        return {}
-    magic, _, page_size, _, salt1, salt2, _, _ = _WAL_HEADER.unpack(header)
-    order = _WAL_MAGIC.get(magic)
-    if order is None or page_size != size:
-        return {}
-    sums = _sums(header[:24], (0, 0), order)
-    if sums != struct.unpack(">II", header[24:]):
-        return {}
-    committed: dict[int, int] = {}
-    pending: dict[int, int] = {}
-    while True:
-        offset = wal.tell() + _FRAME_HEADER.size
-        frame = wal.read(_FRAME_HEADER.size + size)
-        if len(frame) < _FRAME_HEADER.size + size:
-            return committed
-        number, commit, one, two, *found = _FRAME_HEADER.unpack_from(frame)
-        sums = _sums(frame[_FRAME_HEADER.size :], _sums(frame[:8], sums, order), order)
-        if (one, two) != (salt1, salt2) or list(sums) != found:
-            return committed
-        pending[number] = offset
-        if commit:
-            committed |= pending
-            pending.clear()
-
-
-def _sums(data: bytes, before: tuple[int, int], order: str) -> tuple[int, int]:
-    """Return SQLite's two checksums of *data* after those *before*."""
-    one, two = before
-    words = struct.unpack(f"{order}{len(data) // 4}I", data)
-    for even, odd in zip(words[::2], words[1::2], strict=True):
-        one = one + even + two & 0xFFFFFFFF
-        two = two + odd + one & 0xFFFFFFFF
-    return one, two

@@ -25,6 +25,7 @@ from groupchat.journal.files import (
     create,
     damage,
     describe,
+    forget_look,
     inspect,
     lock,
     look,
@@ -57,7 +58,7 @@ class SQLiteReading:
             with damage(), contextlib.closing(self.connection.execute(query, (after,))) as rows:
                 for row in map(Row._make, rows):
                     chunk.append(row)
-                    size += len(row[1])
+                    size += len(row[1] or b"")  # it may be anything in a damaged file
                     if size > _CHUNK_BYTES:
                         break
             if not chunk:
@@ -155,7 +156,9 @@ class SQLiteStorage(SQLiteReading):
         Raises:
             OSError: that is not possible.
         """
-        self.connection.close()
+        self._end_look()
+        # If it cannot be written, SQLite would say so too late, when there is a WAL beside it.
+        self._path.open("rb+").close()
         self._writing = self._open()
         self.connection = connect(self._path, "ro")
         self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
@@ -167,11 +170,17 @@ class SQLiteStorage(SQLiteReading):
 
     def close(self) -> None:
         """Finish what is being written, and let go of the file."""
-        self.connection.close()  # before the writer: the last one puts the WAL into the file
-        if self._thread is not None:
+        if self._thread is None:
+            self._end_look()
+        else:
+            self.connection.close()  # before the writer: the last puts the WAL into the file
             self._writes.put(None)
             self._thread.join()
         self._lock.close()
+
+    def _end_look(self) -> None:
+        self.connection.close()
+        forget_look(self._path)
 
     def _work(self) -> None:
         while (task := self._writes.get()) is not None:
@@ -185,32 +194,28 @@ class SQLiteStorage(SQLiteReading):
 
     def _store(self, what: Write) -> OSError | None:
         """Write *what* and return what went wrong."""
+        if _identity(self._path) != self._identity:  # what is written would be found by nobody
+            return OSError(f"{self._path} has been moved or removed; restart the server")
         try:
             if self._writing is None:
                 self._writing = self._open()
-            elif _identity(self._path) != self._identity:
-                raise OSError(f"{self._path} has been moved or removed; restart the server")
             put(self._writing, what)
-        except sqlite3.Error as error:
-            failure = OSError(describe(error))
         except OSError as error:
-            failure = error
-        else:
-            return None
-        if self._writing is not None:
-            _void(self._writing)
-            self._writing.close()  # the next one may find things mended
-            self._writing = None
-        return failure
+            return error
+        except sqlite3.Error as error:
+            if self._writing is not None:
+                _void(self._writing)
+                self._writing.close()  # the next one may find things mended
+                self._writing = None
+            return OSError(describe(error))
+        return None
 
     def _open(self) -> sqlite3.Connection:
-        if _identity(self._path) != self._identity:
-            raise OSError(f"{self._path} has been moved or removed; restart the server")
         connection = connect(self._path, "rw")
         try:
             with refusals():
                 connection.execute("PRAGMA journal_mode=WAL")
-                connection.execute("DELETE FROM failures WHERE id < 0")  # can it be written at all?
+                connection.execute("DELETE FROM failures WHERE id < 0")  # can it be written?
         except BaseException:
             connection.close()
             raise

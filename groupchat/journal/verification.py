@@ -93,7 +93,7 @@ class _Verification:
 
     def run(self) -> Findings:
         reader, found = self._reader, self._found
-        self._try(self._arrangement, found.derived)
+        self._try(reader.check, found.derived)
         base = self._try(reader.base, found.lost)
         snapshot = self._try(reader.snapshot, found.derived)
         history = History(base)
@@ -115,15 +115,6 @@ class _Verification:
         if not found.lost and not found.derived:
             self._try(self._recovery, found.derived)
         return found
-
-    def _arrangement(self) -> None:
-        """Check how SQLite has arranged the file."""
-
-        def arranged() -> None:
-            if self._reader.sqlite is not None:
-                self._reader.sqlite.check()
-
-        self._reader.retry(arranged)
 
     def _recovery(self) -> None:
         """Do what a server does when it starts."""

@@ -1,6 +1,9 @@
 """``groupchat connect --follow``: what happens is shown as it happens."""
 
+import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +13,17 @@ from groupchat.client.conversation import HELP
 from tests.cli.scripted import Terminal
 from tests.client.ports import free_port
 from tests.client.proxy import BAD, Proxy
-from tests.processes import Member, Program, RunningServer, eventually, run, serving
+from tests.processes import (
+    DEADLINE,
+    Member,
+    Program,
+    RunningServer,
+    eventually,
+    news_until,
+    run,
+    serving,
+)
+from tests.test_docs import ROOT, blocks
 from tests.transports.recorder import POSIX
 
 TRANSPORTS = pytest.mark.parametrize("transport", ["udp", "tcp"])
@@ -187,3 +200,24 @@ def test_at_a_terminal_news_comes_above_the_prompt(
         eventually(lambda: watcher.ask(b"5") == b"Alice: half a line")
         terminal.type(b"4\r")
         assert terminal.wait() == 0
+
+
+@POSIX
+def test_the_bot_from_the_documentation(server: RunningServer, tmp_path: Path) -> None:
+    (bot,) = (b for b in blocks(ROOT / "docs" / "howto" / "shell.md") if b.name == "bot.sh")
+    script = tmp_path / "bot.sh"
+    script.write_text(bot.text)
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    with subprocess.Popen(
+        ["bash", str(script), "127.0.0.1", str(server.port)],
+        env={**os.environ, "PATH": path},
+        stdin=subprocess.DEVNULL,
+    ) as process:
+        server.program.err.until("Bot joined")
+        alice = server.tcp()
+        assert alice.ask(b"1 Alice") == b"Bot"
+        alice.ask(b"2 ping")
+        assert news_until(alice, b"Bot: pong") == [b"Bot: pong"]
+        alice.ask(b"2 bye, Bot")
+        news_until(alice, b"Bot has left the group")
+        assert process.wait(DEADLINE) in (0, 1)  # that of the last read

@@ -1,6 +1,7 @@
 """The files in which sessions are kept."""
 
 import errno
+import io
 import json
 import os
 import stat
@@ -12,8 +13,8 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from groupchat.client import state
-from groupchat.client.state import Slot, server_name
+from groupchat.client import lock, state
+from groupchat.client.state import FILE_BYTES, Slot, server_name
 from groupchat.core.sessions.client import Saved
 from tests.transports.recorder import POSIX
 
@@ -171,45 +172,102 @@ def test_files_are_private(take: Taker, folder: Path) -> None:
 def test_people_can_read_a_file(take: Taker, folder: Path) -> None:
     take.used()
     (path,) = folder.glob("*.json")
-    fields = json.loads(path.read_text("utf-8"))
+    fields = json.loads(path.read_text("utf-8").splitlines()[-1])
     assert fields["groupchat session"] == 1
     assert fields["server"] == SERVER
     assert fields["name"] == "Alice"
     assert fields["commands"] == ["2 grüß €"]
 
 
+def test_a_file_does_not_grow_for_ever(take: Taker, folder: Path) -> None:
+    slot = take()
+    for number in range(1_000):
+        slot.write(evolve(SAVED, number=number))
+    (path,) = folder.glob("*.json")
+    assert path.stat().st_size <= FILE_BYTES
+    slot.close()
+    assert take().saved == evolve(SAVED, number=999)
+
+
 # What is written is safe.
 
 
-def test_a_file_is_on_the_disk_before_it_takes_the_place_of_the_old_one(
-    take: Taker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is asked of the disk."""
     calls: list[str] = []
-    sync, replace = os.fsync, Path.replace
+    replace, sync, sync_folder = Path.replace, state._sync, state._sync_folder
 
     def noted_sync(descriptor: int) -> None:
-        if sys.platform == "linux":
-            name = Path(f"/proc/self/fd/{descriptor}").readlink()
-            calls.append(f"sync {name.suffix or 'folder'}")
+        calls.append("sync")
         sync(descriptor)
 
+    def noted_folder(folder: Path) -> None:
+        calls.append("sync folder")
+        sync_folder(folder)
+
     def noted_replace(path: Path, target: Path) -> Path:
-        calls.append(f"replace {target.suffix}")
+        calls.append(f"{path.suffix} takes the place of {target.suffix}")
         return replace(path, target)
 
-    slot = take()
-    monkeypatch.setattr(os, "fsync", noted_sync)
+    monkeypatch.setattr(state, "_sync", noted_sync)
+    monkeypatch.setattr(state, "_sync_folder", noted_folder)
     monkeypatch.setattr(Path, "replace", noted_replace)
-    slot.write(SAVED)
-    if sys.platform == "linux":
-        assert calls == ["sync .new", "replace .json", "sync folder"]
+    return calls
+
+
+def test_a_file_is_on_the_disk_before_it_takes_the_place_of_the_old_one(
+    take: Taker, calls: list[str]
+) -> None:
+    take.used()
     calls.clear()
+    slot = take()
+    assert calls == []
+    slot.write(evolve(SAVED, number=8))
+    assert calls == ["sync", ".new takes the place of .json", "sync folder"]
+
+
+def test_what_allows_a_new_request_is_on_the_disk_and_the_rest_need_not(
+    take: Taker, calls: list[str]
+) -> None:
+    slot = take()
     slot.write(SAVED)
-    assert calls == []  # it is there already
+    for saved, waits in [
+        (SAVED, False),  # it is there already
+        (evolve(SAVED, number=8), True),
+        (evolve(SAVED, number=8, position=30), False),
+        (evolve(SAVED, number=8, position=30, commands=()), False),
+        (evolve(SAVED, number=8, position=30, commands=(b"2 more",)), True),
+        (evolve(SAVED, number=9, position=30, commands=()), True),
+    ]:
+        calls.clear()
+        slot.write(saved)
+        assert calls == (["sync"] if waits else [])
+    slot.close()
+    assert take().saved == saved
 
 
-@pytest.mark.parametrize("when", ["fsync", "replace"])
-def test_whoever_is_killed_while_he_writes_leaves_the_old_file(
+def test_a_line_that_was_not_written_to_its_end_does_not_count(
+    take: Taker, folder: Path, told: list[str]
+) -> None:
+    with take() as slot:
+        slot.write(SAVED)
+        slot.write(evolve(SAVED, number=8))
+    (path,) = folder.glob("*.json")
+    data = path.read_bytes()
+    ends = [index + 1 for index, byte in enumerate(data) if byte == ord("\n")]
+    for size in range(ends[0], ends[1], 7):
+        path.write_bytes(data[:size])
+        with take() as slot:
+            assert slot.saved == SAVED
+    path.write_bytes(data)
+    with take() as slot:
+        assert slot.saved == evolve(SAVED, number=8)
+    assert told == []
+
+
+@pytest.mark.parametrize("when", ["_sync", "replace"])
+def test_whoever_is_killed_while_he_begins_a_file_leaves_the_old_one(
     take: Taker, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
     class Killed(BaseException):
@@ -218,11 +276,11 @@ def test_whoever_is_killed_while_he_writes_leaves_the_old_file(
     def die(*_: object) -> None:
         raise Killed
 
+    take.used()
     slot = take()
-    slot.write(SAVED)
     with monkeypatch.context() as patch:
-        if when == "fsync":
-            patch.setattr(os, "fsync", die)
+        if when == "_sync":
+            patch.setattr(state, "_sync", die)
         else:
             patch.setattr(Path, "replace", die)
         with pytest.raises(Killed):
@@ -265,7 +323,7 @@ def test_a_lock_file_that_was_removed_meanwhile_locks_nothing(
     take: Taker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its owner has removed it between our opening it and our locking it."""
-    lock = state._lock
+    take_lock = lock._lock
     removed: list[Path] = []
 
     def late(descriptor: int) -> None:
@@ -273,9 +331,9 @@ def test_a_lock_file_that_was_removed_meanwhile_locks_nothing(
             (path,) = take.folder.glob("*.lock")
             path.unlink()
             removed.append(path)
-        lock(descriptor)
+        take_lock(descriptor)
 
-    monkeypatch.setattr(state, "_lock", late)
+    monkeypatch.setattr(lock, "_lock", late)
     slot = take()
     slot.write(SAVED)
     assert slot.kept
@@ -285,7 +343,7 @@ def test_a_lock_file_that_was_removed_meanwhile_locks_nothing(
 def test_a_slot_that_was_filled_while_we_took_it_is_not_ours(
     take: Taker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lock = state._lock
+    take_lock = lock._lock
     filled: list[Path] = []
 
     def late(descriptor: int) -> None:
@@ -293,9 +351,9 @@ def test_a_slot_that_was_filled_while_we_took_it_is_not_ours(
             (path,) = take.folder.glob("*.lock")
             filled.append(path.with_suffix(".json"))
             filled[0].write_bytes(b"{}")
-        lock(descriptor)
+        take_lock(descriptor)
 
-    monkeypatch.setattr(state, "_lock", late)
+    monkeypatch.setattr(lock, "_lock", late)
     take().write(SAVED)
     assert filled[0].read_bytes() == b"{}"
 
@@ -374,7 +432,7 @@ def test_a_file_of_a_newer_version_is_left_as_it_is(
 ) -> None:
     take.used()
     (path,) = folder.glob("*.json")
-    newer = b'{"groupchat session": 2, "more": true}'
+    newer = b'{"groupchat session": 2, "more": true}\n'
     path.write_bytes(newer)
     with take() as slot:
         assert slot.saved is None
@@ -420,14 +478,16 @@ def test_a_full_disk_is_one_line_and_the_old_file_goes(
 ) -> None:
     """For its numbers have been used by then."""
 
-    def full(_: int) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+    class Full(io.RawIOBase):
+        def write(self, _: object) -> int:
+            return 10  # bytes had room
 
     slot = take()
     slot.write(SAVED)
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", full)
-        slot.write(evolve(SAVED, number=8))
+    assert slot._file
+    slot._file.close()
+    monkeypatch.setattr(slot, "_file", Full())
+    slot.write(evolve(SAVED, number=8))
     slot.write(evolve(SAVED, number=9))
     path = folder / "example.org_12345.1.json"
     assert told == [f"Your session cannot be kept in {path}: No space left on device."]
@@ -441,7 +501,7 @@ def test_a_system_that_cannot_lock_is_one_line(
     def refuse(_: int) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(state, "_lock", refuse)
+    monkeypatch.setattr(lock, "_lock", refuse)
     assert not take().kept
     assert len(told) == 1
 
@@ -451,14 +511,11 @@ def test_a_system_that_cannot_lock_is_one_line(
 def test_not_every_folder_can_be_synced(
     take: Taker, monkeypatch: pytest.MonkeyPatch, number: int, kept: bool
 ) -> None:
-    sync = os.fsync
+    def refuse(_: int) -> None:
+        raise OSError(number, os.strerror(number))
 
-    def of_files(descriptor: int) -> None:
-        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
-            raise OSError(number, os.strerror(number))
-        sync(descriptor)
-
-    monkeypatch.setattr(os, "fsync", of_files)
+    monkeypatch.setattr(os, "fsync", refuse)  # of files, it is fdatasync() where there is one
+    monkeypatch.setattr(state, "_sync", lambda _: None)
     slot = take()
     slot.write(SAVED)
     assert slot.kept is kept

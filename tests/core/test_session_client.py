@@ -389,6 +389,13 @@ def test_whatever_is_submitted_has_its_result_in_its_turn(
     assert [command for command, _ in results(happenings)] == commands
 
 
+def test_what_is_none_travels_with_the_others() -> None:
+    client = opened()
+    for command in (b"6", b"2 hi", b"7", b"5"):
+        client.submit(command)
+    assert asked(client).commands == (b"", b"2 hi", b"", b"5")
+
+
 # What is sent again.
 
 

@@ -99,13 +99,14 @@ class Hostile:
 
     def _connect(self) -> None:
         """Open a connection, and say nothing, or junk."""
-        connection = Connection(self.network, self._address, lambda *_: None, lambda: said())
 
         def said() -> None:
             if connection.state == "open" and self.world.chance(0.5):
                 connection.send(b"6" + self._junk().replace(b"\n", b""))
             elif connection.state == "open":
                 connection.close()
+
+        connection = Connection(self.network, self._address, lambda *_: None, said)
 
     def _go_on(self) -> None:
         """Get a session; then use it to have a victim sent much."""

@@ -15,7 +15,7 @@ from groupchat.core.sessions import server as sessions
 from groupchat.core.timeline import Timeline
 from groupchat.journal import Damaged, DurableJournal, durable
 from groupchat.journal.retention import FOR_EVER, Retention
-from groupchat.server import Limits, Server
+from groupchat.server import NO_LIMITS, Limits, Server
 from tests.simulation.disk import Disk, Mount
 from tests.simulation.network import Network
 from tests.simulation.world import MILLISECOND, SECOND, Call, Life, Violation, World
@@ -36,7 +36,7 @@ class Settings:
     cached_pages: int = 2
     open_sessions: int = 8
     retention: Retention = FOR_EVER
-    limits: Limits = Limits()
+    limits: Limits = NO_LIMITS
 
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:

@@ -103,7 +103,7 @@ class Network:
         """Machines that nothing gets to or from, and until when."""
         self.lately: list[bytes] = []
         """Some requests of sessions, for those who listen to everything."""
-        self.connections: list["Broken"] = []
+        self.connections: list[Broken] = []
         """Those that have reached the server, to be broken when it goes."""
         self.heard: dict[bytes, int] = {}
         """When the server has last heard a member, by token or by sender."""
@@ -197,12 +197,16 @@ class Network:
         if not count.proved and count.cookies:
             shown = _COOKIE.search(datagram)
             count.proved = shown is not None and shown[1] in count.cookies
-        self.hear(datagram, f"udp {address}", service.receive(datagram, _Peer(self, self.life, address)))
+        self.hear(
+            datagram, f"udp {address}", service.receive(datagram, _Peer(self, self.life, address))
+        )
 
     def hear(self, request: bytes, sender: str, reception: Reception) -> None:
         """Take note that the server has received something from a member."""
         if reception.known and reception.wanted:
-            self.heard[request[10:42] if request.startswith(b"@") else sender.encode()] = self.world.now
+            self.heard[request[10:42] if request.startswith(b"@") else sender.encode()] = (
+                self.world.now
+            )
 
     # Under way.
 
@@ -260,7 +264,7 @@ class _Peer:
         if pieces is not None and not self._life.over:
             self._network.reply(self._address, b"".join(pieces))
 
-    def push(self, pieces: Iterable[bytes], sent: Callable[[], None]) -> None:
+    def push(self, _: Iterable[bytes], __: Callable[[], None]) -> None:
         raise Violation("something was pushed to a datagram's sender")
 
     def welcome(self) -> None:

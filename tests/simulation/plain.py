@@ -47,7 +47,7 @@ class PlainMember:
         checker: Checker,
         number: int,
         think: int,
-        by_connection: bool,  # noqa: FBT001
+        by_connection: bool,
     ) -> None:
         self.world = world
         self.network = network

@@ -119,7 +119,8 @@ class Run:
             check()
 
     def _peace(self) -> None:
-        world, everybody = self.world, [*self.members, *self.plain]
+        world = self.world
+        everybody: list[Member | PlainMember] = [*self.members, *self.plain]
         world.note("world", b"peace")
         for somebody in everybody:
             somebody.peaceful = True
@@ -136,9 +137,7 @@ class Run:
             self.world.call_later(MILLISECOND // 2, member.server_gone)
 
 
-def simulate(
-    seed: int, steps: int = STEPS, show: Callable[[str], object] | None = None
-) -> Outcome:
+def simulate(seed: int, steps: int = STEPS, show: Callable[[str], object] | None = None) -> Outcome:
     """Run *seed* and return what came of it."""
     listener, log = _Listener(), logging.getLogger("groupchat")
     level, propagate = log.level, log.propagate

@@ -125,9 +125,9 @@ class World:
 
     def draw(self, count: int) -> bytes:
         """Return *count* bytes."""
-        return b"".join(
-            self.below(1 << 32).to_bytes(4, "big") for _ in range((count + 3) // 4)
-        )[:count]
+        return b"".join(self.below(1 << 32).to_bytes(4, "big") for _ in range((count + 3) // 4))[
+            :count
+        ]
 
     # The trace.
 

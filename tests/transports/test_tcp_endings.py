@@ -1,5 +1,6 @@
 """TCP: how connections end, in good order, by half, and by a reset; and who has left then."""
 
+import asyncio
 import re
 import shutil
 import socket
@@ -143,3 +144,23 @@ async def test_what_was_received_before_a_reset_is_carried_out() -> None:
             peer.reply([])  # the first reply that cannot be sent tells of the reset
         await soon(lambda: bool(service.lost))
         assert service.requests == [b"5\n"] * 2 * UNANSWERED_LINES
+
+
+@in_loop
+async def test_a_connection_that_the_service_closes_still_gets_what_is_under_way() -> None:
+    service = Recorder()
+    async with listening(TCP(), service) as listener:
+        reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+        writer.write(b"1\n2\n")
+        await soon(lambda: len(service.peers) == 2)
+        peer = service.peers[0]
+        assert peer.source == "127.0.0.1"
+        peer.close()
+        for reply in (b"one", b"two"):
+            assert not reader.at_eof()
+            peer.reply([reply])
+        assert await reader.read() == b"one\n\ntwo\n\n"
+        writer.close()
+        await writer.wait_closed()
+        await soon(lambda: bool(service.lost))
+    assert service.requests == [b"1\n", b"2\n"]

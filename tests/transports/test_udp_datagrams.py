@@ -9,7 +9,16 @@ from groupchat.core.plain import REPLY_BYTES
 from groupchat.transports import load
 from groupchat.transports.udp import MAX_DATAGRAM_BYTES, UDP
 from tests.processes import Member, RunningServer
-from tests.transports.recorder import HOSTS, Echo, Recorder, connected, in_loop, listening, soon
+from tests.transports.recorder import (
+    HOSTS,
+    Echo,
+    Recorder,
+    connected,
+    in_loop,
+    linked,
+    listening,
+    soon,
+)
 
 
 def everything_waiting(member: Member) -> list[bytes]:
@@ -112,6 +121,22 @@ async def test_members_at_one_address_are_told_apart_by_their_ports() -> None:
         await second.send(b"x")
         await soon(lambda: len(service.peers) == 2)
         assert service.peers[0].sender != service.peers[1].sender
+
+
+@in_loop
+async def test_a_reply_of_nothing_at_all_is_no_datagram_and_nothing_is_pushed_or_closed() -> None:
+    service = Recorder()
+    async with linked(UDP(), service) as connection:
+        for _ in range(2):
+            await connection.send(b"x")
+        await soon(lambda: len(service.peers) == 2)
+        first, second = service.peers
+        first.reply(None)
+        first.push([b"pushed"], lambda: None)
+        first.close()
+        second.reply([b"the only one"])
+        assert await connection.receive() == b"the only one"
+        assert service.lost == service.come_and_stayed == []
 
 
 def test_the_entry_point_gives_this_transport() -> None:

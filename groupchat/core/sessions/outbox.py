@@ -81,7 +81,7 @@ class Outbox:
                 break
             part = self._waiting.popleft()
             self.under_way.append(part)
-            if part.request != part.command and part.last:
+            if part.request.startswith(b"+"):
                 break  # what follows must not be carried out if this is not
 
     def requests(self) -> tuple[bytes, ...]:
