@@ -95,10 +95,11 @@ def _missing(journal: Path, members: list[SocketMember]) -> int:
         capture_output=True,
         check=True,
     )
-    said: list[str] = []
-    for line in export.stdout.splitlines():
-        said += [request for request in json.loads(line)["requests"] if request.startswith("2 ")]
-    wanted = [f"2 {text.decode()}" for member in members for text in member.acknowledged]
+    events = [json.loads(line) for line in export.stdout.splitlines()]
+    said = [f"{event['name']}: {event['text']}" for event in events if event["kind"] == "said"]
+    wanted = [
+        f"{member.name}: {text.decode()}" for member in members for text in member.acknowledged
+    ]
     return len(set(wanted) - set(said)) + len(said) - len(set(said))
 
 
