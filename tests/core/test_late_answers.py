@@ -29,3 +29,14 @@ def test_the_request_to_leave_travels_apart_if_it_is_to() -> None:
     assert outbox.arrived(["done"]) == [Result(b"2 Hi", "done")]
     outbox.pack(1_000, leave_apart=True)
     assert outbox.requests() == (b"4",)
+
+
+def test_what_came_of_a_part_is_passed_over_when_the_one_before_it_was_forgotten() -> None:
+    outbox = Outbox(())
+    outbox.put(b"2 " + b"x" * 100, 60)
+    outbox.pack(1_000)
+    parts = outbox.requests()
+    assert len(parts) > 1
+    assert outbox.arrived(["incomplete", *["done"] * (len(parts) - 1)]) == []
+    outbox.pack(1_000)
+    assert outbox.requests()
