@@ -29,8 +29,9 @@ from typing import Final
 
 from groupchat.client.failures import NoAnswer
 from groupchat.client.keyboard import Keyboard
+from groupchat.client.patience import Silent
 from groupchat.client.screen import Screen
-from groupchat.client.session import Session, Silent
+from groupchat.client.session import Session
 from groupchat.client.state import Slot
 from groupchat.core import ILLEGAL_REQUEST, Reason
 from groupchat.core.names import tidy_name
@@ -49,12 +50,15 @@ from groupchat.core.sessions.client import (
 from groupchat.core.sessions.messages import DONE
 from groupchat.core.sessions.server import INCOMPLETE, NOT_STORED_RESULT, code
 
-__all__ = ["HELP", "PLAIN_HELP", "Conversation", "End", "Over"]
+__all__ = ["HELP", "LEAVE_SECONDS", "PLAIN_HELP", "Conversation", "End", "Over"]
 
 PLAIN_HELP: Final = "1 NAME joins, 2 TEXT says, 3 NAME renames, 5 asks for news, 4 leaves."
 HELP: Final = f"{PLAIN_HELP} Also: who, seen."
 
 NO_ANSWER_YET: Final = "no answer yet, still trying"
+
+LEAVE_SECONDS: Final = 5.0
+"""How long to wait for the answer when we leave because nothing can be kept."""
 
 _WHO: Final = b"who"
 _SEEN: Final = b"seen"
@@ -110,6 +114,7 @@ class Conversation:
         self._member = False
         self._may_rejoin = False  # by the name that we have
         self._shows_names = False
+        self._asked_who = False  # and not only joined
         self._told_silence = False
         self._end: End | None = None
 
@@ -154,7 +159,7 @@ class Conversation:
         if end is End.LEFT or saved is None or not (saved.commands or (saved.joined and not gone)):
             self._slot.forget()
             return
-        for command in saved.commands:
+        for command in filter(None, saved.commands):
             text = command.decode(errors="replace")
             self._screen.tell(f"Not answered yet, and to be asked again the next time: {text}")
         if self._slot.kept:
@@ -168,7 +173,8 @@ class Conversation:
         self._session.submit(b"4")
         while not self._session.idle:
             for happening in await self._session.next():
-                if isinstance(happening, Silent) and happening.seconds > self._timeout:
+                patience = min(self._timeout, LEAVE_SECONDS)
+                if isinstance(happening, Silent) and happening.seconds > patience:
                     raise NoAnswer(happening.why or "no answer")
 
     # What happens.
@@ -213,7 +219,7 @@ class Conversation:
             if self._screen.interactive:
                 self._screen.tell(f"({_REASONS.get(result.word, result.word)})")
         if result.command.startswith(b"1 "):
-            self._shows_names = done
+            self._shows_names, self._asked_who = done, False
         if done:
             self._note(result.command)
         if result.command == b"4" and result.word != NOT_STORED_RESULT:
@@ -230,6 +236,8 @@ class Conversation:
 
     def _tell_earlier(self, result: Result) -> None:
         """Tell what came of what another process of ours has asked for."""
+        if not result.command:
+            return  # it was no request
         text = result.command.decode(errors="replace")
         if text.startswith("+"):
             text = "the end of a long message"
@@ -249,6 +257,8 @@ class Conversation:
             self._screen.show(ILLEGAL_REQUEST)
         elif who.names:
             self._screen.show(", ".join(who.names).encode())
+        elif self._asked_who and self._screen.interactive:
+            self._screen.tell("(nobody else)")
 
     def _seen(self, seen: Seen) -> None:
         if not self._ready:
@@ -333,7 +343,7 @@ class Conversation:
         if line == _SEEN:
             session.ask_seen()
         elif line == _WHO or (joins and self._is_ours(line)):
-            self._shows_names = True
+            self._shows_names, self._asked_who = True, line == _WHO
             session.ask_who()
         else:
             session.submit(line)

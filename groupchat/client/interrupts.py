@@ -44,16 +44,16 @@ class Interrupts:
         self._writing = writing
         self._task: asyncio.Task[Any] | None = None
         self._stuck = False  # perhaps, in a write
+        self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
         # Shells start background jobs with SIGINT ignored, and then nothing would end the wait.
-        for number in _SIGNALS:
-            signal.signal(number, self._interrupt)
+        self._before = {number: signal.signal(number, self._interrupt) for number in _SIGNALS}
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number in _SIGNALS:
-            signal.signal(number, signal.default_int_handler)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run *coroutine* and return what it returns.

@@ -27,10 +27,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
 from typing import Final, Self, TypeAlias
 
-from attrs import frozen
-
 from groupchat.client.failures import reason
 from groupchat.client.link import Link
+from groupchat.client.patience import HOLD_SECONDS, Patience, Silent
 from groupchat.client.plain import REFUSED_SECONDS, WAITS_SECONDS
 from groupchat.core.sessions.client import (
     PLAIN_REFUSALS,
@@ -43,12 +42,6 @@ from groupchat.core.sessions.client import (
 from groupchat.transports import Connection
 
 __all__ = ["Dial", "Session", "Silent"]
-
-SILENT_MILLISECONDS: Final = 2_000
-"""How long there must be no answer before its owner is told, and then every second."""
-
-HOLD_SECONDS: Final = 60
-"""For how long a server is asked to hold an answer until there is news."""
 
 ANSWER_MILLISECONDS: Final = 10_000
 """How long a connection may owe an answer before it is taken for dead."""
@@ -64,15 +57,6 @@ FIRST_PAUSE_SECONDS: Final = 0.1
 
 Dial: TypeAlias = Callable[[], Awaitable[Connection]]
 """Returns a new connection to the server, or raises an OSError."""
-
-
-@frozen
-class Silent:
-    """There has been no answer for so long. It goes on trying."""
-
-    seconds: float
-    why: str = ""
-    """What the network says, if anything."""
 
 
 class Session:
@@ -103,13 +87,11 @@ class Session:
         self._called = False
         self._over = False
         self._woken = asyncio.Event()
-        self._heard: int | None = None  # when anything was, in milliseconds; None for never
-        self._busy_since: int | None = None
+        self._patience = Patience()
         self._linked = False  # ever
         self._failures = 0  # of the network, since anything was heard
         self._why = ""
         self._dial_at = 0
-        self._next_silent = 0
 
     async def __aenter__(self) -> Self:
         return self
@@ -215,7 +197,8 @@ class Session:
             refused = await self._send()
             if refused:
                 return [refused]
-            silent = self._silent(_now())
+            now = _now()
+            silent = self._patience.silent(now, self._since(now), self._why)
             if silent:
                 return [silent]
             await self._wait()
@@ -254,7 +237,8 @@ class Session:
             if data is None:
                 break
             happened = self._client.receive(data, now)
-            self._heard, self._failures, self._why = now, 0, ""
+            self._patience.hear(now)
+            self._failures, self._why = 0, ""
             enough = PLAIN_REFUSALS if self._link.lossy else 1
             if self._client.refusals >= enough and self._client.saved() is not None:
                 happened = [NoSessions()]
@@ -267,10 +251,10 @@ class Session:
         if link is not None:
             if link.failure is not None:
                 await self._failed(link, link.failure)
-            elif link.lossy and self._silence(now) > MOVE_MILLISECONDS and now >= self._dial_at:
+            elif link.lossy and self._is_owed(now, MOVE_MILLISECONDS) and now >= self._dial_at:
                 self._dial_at = now + MOVE_MILLISECONDS
                 await self._replace(link)
-            elif not link.lossy and self._silence(now) > ANSWER_MILLISECONDS:
+            elif not link.lossy and self._is_owed(now, ANSWER_MILLISECONDS):
                 await self._failed(link, ConnectionAbortedError("no answer"))
         if self._link is None and now >= self._dial_at and self._is_needed():
             try:
@@ -298,13 +282,13 @@ class Session:
         link.failure = None
         self._put_off(failure)
         refused = isinstance(failure, ConnectionRefusedError)
-        hopeless = self._heard is None and self._failures >= len(WAITS_SECONDS)
+        hopeless = self._patience.heard is None and self._failures >= len(WAITS_SECONDS)
         if hopeless and (refused or not link.lossy):
             raise failure
         if not link.lossy:
             self._link = None
             await link.close()
-        elif self._heard is None and refused:
+        elif self._patience.heard is None and refused:
             await asyncio.sleep(REFUSED_SECONDS)
             self._client.reconnect(datagram=True)  # there may be another address
 
@@ -342,27 +326,14 @@ class Session:
         return None
 
     def _since(self, now: int) -> int | None:
-        """Return since when an answer has been owed; None if none is. It can be in the future."""
-        if not self.idle:
-            if self._busy_since is None:
-                self._busy_since = now
-            return max(self._busy_since, self._heard or 0)
-        self._busy_since = None
-        if self._follows and self._heard and self._link is not None and self._link.lossy:
-            return self._heard + HOLD_SECONDS * 1_000
-        return None
+        """Return since when an answer has been owed."""
+        held = self._follows and self._link is not None and self._link.lossy
+        return self._patience.since(now, owed=not self.idle, held=held)
 
-    def _silence(self, now: int) -> int:
-        """Return for how many milliseconds an answer has been owed."""
+    def _is_owed(self, now: int, milliseconds: int) -> bool:
+        """Whether an answer has been owed for longer than that."""
         since = self._since(now)
-        return 0 if since is None else max(0, now - since)
-
-    def _silent(self, now: int) -> Silent | None:
-        silence = self._silence(now)
-        if silence < SILENT_MILLISECONDS or now < self._next_silent:
-            return None
-        self._next_silent = now + 1_000
-        return Silent(silence / 1_000, self._why)
+        return since is not None and now - since > milliseconds
 
     async def _wait(self) -> None:
         """Wait until something arrives, or is asked for, or it is time to do something."""
@@ -370,7 +341,7 @@ class Session:
         times: list[int | None] = []
         since = self._since(now)
         if since is not None:
-            times.append(max(self._next_silent, since + SILENT_MILLISECONDS))
+            times.append(self._patience.next_silent(since))
         if self._link is not None:
             times.append(self._client.next_time())
         elif self._is_needed():

@@ -147,6 +147,7 @@ def test_a_full_disk_is_one_clear_line_and_the_next_shows_it(
             stderr=subprocess.PIPE,
             timeout=DEADLINE,
             check=False,
+            env={k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"},
         )
     assert done.returncode == 1
     assert done.stderr.decode().splitlines() == [

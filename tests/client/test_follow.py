@@ -23,7 +23,6 @@ from tests.processes import (
     run,
     serving,
 )
-from tests.test_docs import ROOT, blocks
 from tests.transports.recorder import POSIX
 
 TRANSPORTS = pytest.mark.parametrize("transport", ["udp", "tcp"])
@@ -204,6 +203,8 @@ def test_at_a_terminal_news_comes_above_the_prompt(
 
 @POSIX
 def test_the_bot_from_the_documentation(server: RunningServer, tmp_path: Path) -> None:
+    from tests.test_docs import ROOT, blocks  # which not every copy of the project has
+
     (bot,) = (b for b in blocks(ROOT / "docs" / "howto" / "shell.md") if b.name == "bot.sh")
     script = tmp_path / "bot.sh"
     script.write_text(bot.text)

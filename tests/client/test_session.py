@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from groupchat import transports
-from groupchat.client import link, session
-from groupchat.client.session import Dial, Session, Silent
+from groupchat.client import link, patience, session
+from groupchat.client.patience import Silent
+from groupchat.client.session import Dial, Session
 from groupchat.core.sessions.client import (
     Happening,
     Lost,
@@ -283,6 +284,7 @@ def test_who_listens_over_a_link_that_was_down_is_told_everything(
     server: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(session, "HOLD_SECONDS", 1)
+    monkeypatch.setattr(patience, "HOLD_SECONDS", 1)
     monkeypatch.setattr(session, "MOVE_MILLISECONDS", 300)
     bob = server.tcp()
     bob.ask(b"1 Bob")
