@@ -36,6 +36,7 @@ from groupchat.journal.storage import Damaged
 
 __all__ = [
     "FORMAT",
+    "Look",
     "Newer",
     "Unusable",
     "connect",
@@ -43,12 +44,10 @@ __all__ = [
     "damage",
     "describe",
     "discard",
-    "forget_look",
     "has_wal",
     "inspect",
     "is_served",
     "lock",
-    "look",
     "publish",
     "refusals",
 ]
@@ -222,40 +221,43 @@ def discard(path: Path) -> None:
         _beside(path, suffix).unlink(missing_ok=True)
 
 
-def look(path: Path, wal: bool = True) -> sqlite3.Connection:
-    """Open the journal *path* to read what is in it.
+class Look:
+    """The journal *path*, opened to read what is in it.
 
     Args:
         path: the file.
-        wal: whether what is in its WAL is to be seen. That takes a lock, and a file beside it,
-            which goes again with :func:`forget_look`. Otherwise it leaves no trace.
+        wal: whether what is in its WAL is to be seen. That takes a lock, and a file beside it
+            until :meth:`close`. Otherwise it leaves no trace.
 
     Raises:
         Damaged: its tables are not ours.
         OSError: it cannot be opened.
     """
-    # SQLite would make a WAL where there is none, unless it is told that the file does not change.
-    plain = wal and has_wal(path)
-    with refusals():
-        reading = _connect(path, "mode=ro" if plain else "mode=ro&immutable=1")
-    try:
-        with damage():
-            reading.text_factory = bytes
-            reading.execute("PRAGMA cell_size_check=ON")
-            tables = {sql for (sql,) in reading.execute("SELECT sql FROM sqlite_schema")}
-        if tables != {table.encode() for table in _TABLES}:
-            raise Damaged("its tables are not what they were")
-    except BaseException:
-        reading.close()
-        if plain:
-            forget_look(path)
-        raise
-    return reading
 
+    def __init__(self, path: Path, wal: bool = True) -> None:
+        # SQLite would make a WAL where there is none, unless it is told that nothing changes.
+        plain = wal and has_wal(path)
+        shared = _beside(path, "-shm")
+        self._made = shared if plain and not shared.exists() else None
+        with refusals():
+            self.connection = _connect(path, "mode=ro" if plain else "mode=ro&immutable=1")
+        try:
+            with damage():
+                self.connection.text_factory = bytes
+                self.connection.execute("PRAGMA cell_size_check=ON")
+                schema = self.connection.execute("SELECT sql FROM sqlite_schema")
+                tables = {sql for (sql,) in schema}
+            if tables != {table.encode() for table in _TABLES}:
+                raise Damaged("its tables are not what they were")
+        except BaseException:
+            self.close()
+            raise
 
-def forget_look(path: Path) -> None:
-    """Remove the file that a look has made."""
-    _beside(path, "-shm").unlink(missing_ok=True)
+    def close(self) -> None:
+        """Let go of it."""
+        self.connection.close()
+        if self._made is not None:
+            self._made.unlink(missing_ok=True)
 
 
 def has_wal(path: Path) -> bool:
@@ -289,6 +291,8 @@ def damage() -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise Damaged(describe(error)) from error
+    except UnicodeDecodeError as error:  # in the name of a table, or of what is wrong with it
+        raise Damaged("its tables are not what they were") from error
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Self
 
-from groupchat.journal.files import look
+from groupchat.journal.files import Look
 from groupchat.journal.rawfile import RawFile
 from groupchat.journal.rows import BASE, BATCH, PAGE, SNAPSHOT
 from groupchat.journal.sqlite import SQLiteReading
@@ -39,9 +39,9 @@ class Peek:
     def __init__(self, path: Path) -> None:
         self._open = contextlib.ExitStack()
         with contextlib.ExitStack() as opening:
-            connection = look(path, wal=False)
-            opening.callback(connection.close)
-            self._file = SQLiteReading(connection)
+            look = Look(path, wal=False)
+            opening.callback(look.close)
+            self._file = SQLiteReading(look.connection)
             self._fresh: dict[str, dict[int, Row]] = {
                 kind: {} for kind in (BATCH, PAGE, SNAPSHOT, BASE)
             }

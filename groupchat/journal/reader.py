@@ -23,7 +23,7 @@ from typing import Final, Self, TypeVar
 from attrs import frozen
 
 from groupchat.journal.chain import Chain
-from groupchat.journal.files import Newer, Unusable, forget_look, inspect, is_served, look
+from groupchat.journal.files import Look, Newer, Unusable, inspect, is_served
 from groupchat.journal.peek import Peek
 from groupchat.journal.rows import BASE, PAGE, SNAPSHOT, State, check, header_of, state_of
 from groupchat.journal.salvage import Salvage
@@ -88,6 +88,13 @@ class Reader:
         """What is wrong with the file, as far as it has come up; the gaps in the log excepted."""
         self.served = not alone and is_served(path)
         """Whether a server has it open. To be read."""
+        with contextlib.ExitStack() as opening:
+            opening.callback(self.close)
+            self._begin()
+            opening.pop_all()
+
+    def _begin(self) -> None:
+        path = self._path
         try:
             if not inspect(path):
                 raise FileNotFoundError(f"there is no journal at {path}")
@@ -113,12 +120,8 @@ class Reader:
         """
         if self._peek is None or self.served:
             return
-        try:
-            with contextlib.closing(look(self._path)) as connection:
-                SQLiteReading(connection).check()
-        finally:
-            if not self._alone:
-                forget_look(self._path)
+        with contextlib.closing(Look(self._path)) as found:
+            SQLiteReading(found.connection).check()
 
     def base(self) -> State | None:
         """Return the base, if there is one.

@@ -21,14 +21,13 @@ from queue import SimpleQueue
 from typing import Final
 
 from groupchat.journal.files import (
+    Look,
     connect,
     create,
     damage,
     describe,
-    forget_look,
     inspect,
     lock,
-    look,
     publish,
     refusals,
 )
@@ -142,7 +141,8 @@ class SQLiteStorage(SQLiteReading):
         try:
             if not inspect(path):
                 publish(path, create(path))
-            super().__init__(look(path))
+            self._look = Look(path)
+            super().__init__(self._look.connection)
         except BaseException:
             self._lock.close()
             raise
@@ -156,7 +156,7 @@ class SQLiteStorage(SQLiteReading):
         Raises:
             OSError: that is not possible.
         """
-        self._end_look()
+        self._look.close()
         # If it cannot be written, SQLite would say so too late, when there is a WAL beside it.
         self._path.open("rb+").close()
         self._writing = self._open()
@@ -171,16 +171,12 @@ class SQLiteStorage(SQLiteReading):
     def close(self) -> None:
         """Finish what is being written, and let go of the file."""
         if self._thread is None:
-            self._end_look()
+            self._look.close()
         else:
             self.connection.close()  # before the writer: the last puts the WAL into the file
             self._writes.put(None)
             self._thread.join()
         self._lock.close()
-
-    def _end_look(self) -> None:
-        self.connection.close()
-        forget_look(self._path)
 
     def _work(self) -> None:
         while (task := self._writes.get()) is not None:

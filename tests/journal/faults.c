@@ -5,8 +5,9 @@
 
        fsync 5 .journal-wal
 
-   is: fsync and fdatasync fail with error number 5 (EIO). "write" is for pwrite and ftruncate.
-   The call is made before it fails where a line begins with a plus sign: "+write 5 .journal". */
+   is: fsync and fdatasync fail with error number 5 (EIO). "write" is for pwrite and ftruncate,
+   "read" for pread. A dollar sign at the end is the end of the path. Where a line begins with a
+   plus sign, "+write 5 .journal", the call is made before it fails. */
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -18,6 +19,15 @@
 #include <unistd.h>
 
 enum { DO_IT = 1 };
+
+static int matches(const char *path, char *part)
+{
+    size_t length = strlen(path), size = strlen(part);
+    if (!size || part[size - 1] != '$')
+        return strstr(path, part) != NULL;
+    part[--size] = 0;
+    return length >= size && !strcmp(path + length - size, part);
+}
 
 static int fault(int file, const char *call, int *flags)
 {
@@ -41,7 +51,7 @@ static int fault(int file, const char *call, int *flags)
         for (char *line = strtok(text, "\n"); line && !found; line = strtok(NULL, "\n")) {
             int flag = *line == '+';
             if (sscanf(line + flag, "%15s %d %255s", kind, &number, part) == 3
-                && !strcmp(kind, call) && strstr(path, part)) {
+                && !strcmp(kind, call) && matches(path, part)) {
                 found = number;
                 *flags = flag ? DO_IT : 0;
             }

@@ -181,7 +181,7 @@ CHANGE = st.integers(1, 255)
 
 
 @given(ANYWHERE, CHANGE)
-@settings(max_examples=250)
+@settings(max_examples=120)
 def test_a_byte_that_is_another(original: Original, where: int, change: int) -> None:
     with folder() as place:
         examine(original, original.put(place, changed(original.file, where, change)))
