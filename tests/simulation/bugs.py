@@ -162,10 +162,10 @@ BUGS = (
         "if member.joined < standing <= self.timeline.end:",
     ),
     Bug(
-        "lets a client's mark go back",
-        "groupchat.core.sessions.bookmark:Bookmark.take",
-        "if news is None or not (answer.stop > self.mark or joined):",
-        "if news is None:",
+        "writes down a mark that is behind",
+        "groupchat.core.sessions.client:SessionClient.saved",
+        "self._bookmark.mark.position,",
+        "self._acknowledged.position,",
     ),
     Bug(
         "applies what was not stored",

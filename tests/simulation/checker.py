@@ -25,12 +25,16 @@ from groupchat.journal import DurableJournal
 from groupchat.journal.storage import Row
 from tests.simulation.readers import SessionReader
 from tests.simulation.truth import SERVER, Truth
+from tests.simulation.wishes import ILLEGAL
 from tests.simulation.world import SECOND, Violation, World
 
 __all__ = ["Account", "Checker"]
 
 NOTHING: Final = frozenset({"5"})
 """Requests that leave nothing in the log."""
+
+NEVER: Final = frozenset({"not-a-request", "illegal-name", "illegal-text", "group-is-full"})
+"""What nobody is told of a request that is legal. There is always room in the group."""
 
 LATE_SECONDS: Final = 5
 """Who has been silent for too long can be heard again while that is being written down."""
@@ -67,6 +71,8 @@ class Account:
                     f"in the log it is at {places}, and that ended at {horizon}"
                 )
             return
+        if word in NEVER and request != ILLEGAL:
+            raise Violation(f"{self.who} was told {word!r} of {request!r}, which is legal")
         self.allowed[request] -= 1
         if len(places) > self.allowed[request]:
             raise Violation(f"{self.who} was told {word!r} of {request!r}, which is at {places}")

@@ -106,6 +106,10 @@ class Member:
             self.world.counts["clients crashed"] += 1
             self._end()
 
+    def _stumble(self) -> None:
+        self.crash()
+        self.world.call_later(self.world.between(1, 500) * MILLISECOND, self.start)
+
     def move(self) -> None:
         """Go on from another address, or by another transport."""
         if self._client is not None:
@@ -149,6 +153,10 @@ class Member:
                 break
             self._write_down(client)
             self._link.send(request)
+            if b"\x1e~" in request and not self.peaceful and self.world.chance(0.03):
+                # Of a long text one part is under way, and others are not.
+                later = self.world.between(0, 60) * MILLISECOND
+                self.world.call_later(later, self._stumble, self._life)
             due = client.next_time()
         if self._wake is not None:
             self._wake.cancel()

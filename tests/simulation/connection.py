@@ -179,7 +179,7 @@ class _Peer:
             piece = next(pieces, None)
             if piece is not None:
                 self._written.append(piece)
-                if world.chance(0.03):
+                if world.chance(self._connection.network.weather.slow):
                     self._writable = False
                     world.counts["readers slow"] += 1
                     world.call_later(world.between(1, 700) * MILLISECOND, self._resume, self.life)

@@ -66,6 +66,7 @@ class Climate:
             cut=some(0.02, 0.05),
             delay=often((200, MILLISECOND, 20 * MILLISECOND)),
             jitter=often((0, MILLISECOND, 60 * MILLISECOND)),
+            slow=some(0.05, 0.5, 0.9),
         )
         plain = max(0, world.between(-1, 3))
         health = Health(
@@ -90,18 +91,19 @@ class Climate:
                 requests=often((20, 1_000)),
                 idle=often((8, 15, 604_800)),
                 silence=often((2, 60)),
-                reply=often((500, 1 << 20)),
+                reply=often((500, 1 << 20, 1 << 20)),
                 stray=STRAY,
             ),
         )
-        kinds = [kind for kind in _KINDS if world.chance(0.6)]
+        share = often((0.1, 0.3, 0.6))
+        kinds = [kind for kind in _KINDS if world.chance(share)]
         return cls(
             settings,
             weather,
             health,
             members=world.between(2, 5),
             plain=plain,
-            hostile=world.chance(0.5),
+            hostile=world.chance(0.4),
             think=often((100, 400, 1_500)),
             trouble=often((80, 300, 1_000)),
             kinds=kinds,

@@ -49,6 +49,8 @@ class Weather:
     """Microseconds that one is under way at the least."""
     jitter: int = MILLISECOND
     """Microseconds that it can take longer."""
+    slow: float = 0.0
+    """How often a client stops reading from its connection for a while."""
 
 
 CALM: Final = Weather()

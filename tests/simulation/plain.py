@@ -78,6 +78,11 @@ class PlainMember:
         """Whether it has everything that there is to be had, and nothing is left to do."""
         return self._joined and self._last_said and not self._request and self._reader.has_all
 
+    @property
+    def sender(self) -> str:
+        """Who he is in the log; empty without a connection."""
+        return "" if self.by_connection and self._connection is None else self._reader.sender
+
     def server_gone(self) -> None:
         """The server is gone."""
         if self.by_connection:
@@ -122,7 +127,10 @@ class PlainMember:
     # What it does.
 
     def _again(self) -> None:
-        self.world.call_later(self.world.between(1, 2 * self._think), self._act)
+        wait = self.world.between(1, 2 * self._think)
+        if self.by_connection and not self.peaceful and self.world.chance(0.2):
+            wait += 4 * SECOND  # so that much waits for him
+        self.world.call_later(wait, self._act)
 
     def _act(self) -> None:
         self._again()

@@ -104,7 +104,7 @@ class Run:
             for number in range(climate.members)
         ]
         self.plain += [
-            PlainMember(world, network, checker, number, climate.think, number % 2 > 0)
+            PlainMember(world, network, checker, number, climate.think, number % 2 == 0)
             for number in range(climate.plain)
         ]
         faults = Faults(world, climate, self.machine, network, self.disk, self.members, self.plain)
@@ -125,11 +125,17 @@ class Run:
         for somebody in everybody:
             somebody.peaceful = True
         last_step, last_time = world.steps + PEACE_STEPS, world.now + PEACE_SECONDS * SECOND
-        while not all(somebody.settled for somebody in everybody):
+        while not all(somebody.settled for somebody in everybody) or self._ghosts():
             if world.steps > last_step or world.now > last_time:
                 stuck = [somebody.who for somebody in everybody if not somebody.settled]
+                stuck += self._ghosts()
                 raise Violation(f"in peace, these got stuck: {', '.join(stuck)}")
             self._step(1)
+
+    def _ghosts(self) -> list[str]:
+        """Return members by a connection that has ended."""
+        here = {somebody.sender for somebody in self.plain}
+        return [who for who in self.checker.truth.members if "#" in who and who not in here]
 
     def _server_gone(self) -> None:
         self.checker.gone()

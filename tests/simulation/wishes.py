@@ -12,7 +12,10 @@ from typing import Final
 
 from tests.simulation.world import World
 
-__all__ = ["Wish", "Wishes"]
+__all__ = ["ILLEGAL", "Wish", "Wishes"]
+
+ILLEGAL: Final = "2 \x07"
+"""The one request in a run that is not legal, whoever asks."""
 
 
 class Wish(Enum):
@@ -34,9 +37,9 @@ class Wish(Enum):
 
 
 _OFTEN: Final = {
-    Wish.SAY: 50,
+    Wish.SAY: 46,
     Wish.SAY_MUCH: 5,
-    Wish.SAY_LONG: 6,
+    Wish.SAY_LONG: 10,
     Wish.SAY_NOTHING_LEGAL: 2,
     Wish.RENAME: 3,
     Wish.LEAVE: 2,
@@ -86,7 +89,7 @@ class Wishes:
             case Wish.SAY_LONG:
                 return [self.say(world.between(900, 3_800))]
             case Wish.SAY_NOTHING_LEGAL:
-                return ["2 \x07"]
+                return [ILLEGAL]
             case Wish.RENAME:
                 return [f"3 {self._name(others)}"]
             case Wish.LEAVE:
