@@ -106,6 +106,7 @@ def test_python_examples(page: Path) -> None:
 
 
 @posix
+@pytest.mark.usefixtures("sessions")
 @pytest.mark.parametrize("block", all_blocks("console"), ids=str)
 def test_console_examples(block: Block, server: RunningServer, tmp_path: Path) -> None:
     commands = [line for line in block.text.splitlines() if line.startswith("$ ")]
@@ -168,6 +169,7 @@ def need(tool: str) -> str:
 
 
 @posix
+@pytest.mark.usefixtures("sessions")
 @pytest.mark.parametrize("page", pages_with("text", named=True), ids=page_name)
 def test_conversations(page: Path, server: RunningServer) -> None:
     terminals: dict[str, Terminal] = {}

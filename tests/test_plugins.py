@@ -27,6 +27,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(target)
 
 
+@pytest.mark.usefixtures("sessions")
 def test_a_transport_from_another_package_chats_with_the_built_in_ones(
     installed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
