@@ -73,6 +73,8 @@ class Disk:
         self.world = world
         self.health = Health()
         self.files = _Files()
+        self.fatal: Callable[[], None] | None = None
+        """Called, once, when the next write is under way or has just been made."""
         self._stored = stored
         self._under_way: Write | None = None  # a crash decides
         self._call: Call | None = None  # and when it will be
@@ -85,6 +87,9 @@ class Disk:
         took = world.between(20, 2_000)
         if world.chance(health.stalls):
             took += world.between(1, 1_500) * MILLISECOND
+        if self.fatal is not None:
+            world.call_later(world.between(0, took + 300), self.fatal)
+            self.fatal = None
         self._under_way = what
         if health.full or world.chance(health.errors):
             world.counts["writes failed"] += 1

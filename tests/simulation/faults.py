@@ -152,6 +152,7 @@ class Faults:
         self._over = True
         self._network.weather, self._disk.health = CALM, Health()
         self._network.cut_off.clear()
+        self._disk.fatal = None
         self._machine.start()
         for member in self._members:
             member.start()
@@ -171,14 +172,23 @@ class Faults:
 
     def _later(self, least: int, most: int, call: Callable[[], None]) -> None:
         """Have *call* called after so many milliseconds, unless all is over by then."""
+        milliseconds = self._world.between(least, most)
+        self._world.call_later(milliseconds * MILLISECOND, self._unless_over(call))
 
+    def _unless_over(self, call: Callable[[], None]) -> Callable[[], None]:
         def unless_over() -> None:
             if not self._over:
                 call()
 
-        self._world.call_later(self._world.between(least, most) * MILLISECOND, unless_over)
+        return unless_over
 
     def _server_crash(self) -> None:
+        if self._world.chance(0.5):
+            self._disk.fatal = self._unless_over(self._kill)
+        else:
+            self._kill()
+
+    def _kill(self) -> None:
         self._machine.kill()
         self._later(1, self._world.pick((30, 300, 3_000)), self._machine.start)
 
