@@ -229,9 +229,10 @@ class Sessions:
         member = self._chat.group.members.get(sender)
         if member is None or position >= self._chat.group.timeline.end:
             return None
-        room = self._room(None)
-        begin, stop, body = self._news(member, Mark(position), room, whole=True)
-        return Answer(0, (), begin, stop, self._chat.group.timeline.end, body=body)
+        mark = Mark(position)
+        _, stop, body = self._news(member, mark, self._room(None), whole=True)
+        # His cursor may have passed events of his own. To begin there would look like a gap to him.
+        return Answer(0, (), mark, stop, self._chat.group.timeline.end, body=body)
 
     def has_news(self, heard: Heard) -> bool:
         """Whether there is anything to tell beyond the mark of *heard*."""

@@ -174,6 +174,19 @@ def test_news_for_a_follower_is_whole_lines_from_a_position() -> None:
     assert (own.stop, own.body) == (Mark(5), b"")
 
 
+def test_what_is_pushed_begins_where_a_follower_is_though_own_events_come_first() -> None:
+    """He would take a later beginning for a gap, and leave all of it out."""
+    visitor = al(datagram=None)
+    visitor.ask(b"2 own")
+    visitor.ask(b"2 own, too")
+    assert visitor.position == 3
+    visitor.desk.plain("Bo")
+    pushed = visitor.desk.sessions.push(visitor.sender, 1)
+    assert pushed is not None
+    assert (pushed.begin, pushed.stop) == (Mark(1), Mark(4))
+    assert pushed.body == b"3 1000000 j Bo has joined\n"
+
+
 def test_a_follower_is_told_a_whole_line_however_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "STREAM_REPLY_BYTES", 500)
     visitor = al(datagram=None)
