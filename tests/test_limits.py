@@ -12,7 +12,7 @@ from groupchat.core.plain import TOO_MANY
 from groupchat.core.sessions.messages import Ask, Mark, Open, Opened, decode_reply
 from groupchat.server import NO_LIMITS, Limits
 from groupchat.server.limits import SOURCES, Buckets
-from tests.world import Recorder, World
+from tests.world import Recorder, SlowJournal, World
 
 REFUSED = b"Illegal request"
 UDP = 65_507
@@ -254,6 +254,23 @@ def test_a_member_who_is_silent_for_long_leaves() -> None:
     assert world.ask(alice, b"5") == REFUSED
     world.wait(60)
     assert world.ask(cy, b"5") == b"b has left the group"
+
+
+def test_who_is_heard_when_he_is_about_to_be_sent_away_is_not_silent_any_more() -> None:
+    journal = SlowJournal()
+    world = World(journal, Limits(idle=10))
+    alice, bob = Recorder("a", UDP), Recorder("b")
+    for peer, name in ((alice, b"1 Alice"), (bob, b"1 Bob")):
+        world.ask(peer, name)
+        journal.written()
+    world.wait(8)
+    world.ask(bob, b"2 this takes long")
+    world.wait(3)  # the time is up
+    world.ask(alice, b"5")
+    journal.written()
+    world.wait(3)
+    assert world.ask(alice, b"5") == b""
+    assert len(journal.batches) == 3
 
 
 def test_an_update_counts_as_a_sign_of_life_and_so_does_any_request() -> None:

@@ -121,6 +121,7 @@ class Server:
         # Silence is measured in ticks. The clock can be set, by years on a machine that has just
         # found a network; and while a machine sleeps, nobody can be heard.
         self._ticks = 0
+        self._ticked = False  # since the last turn
         self._strangers: dict[Peer, int] = {}  # connections that have not joined, and since when
         self._heard = dict.fromkeys(map(str, self._group.members), 0)  # and when
         for sender in self._heard:
@@ -188,7 +189,7 @@ class Server:
     def _turn(self) -> None:
         self._scheduled = False
         gathered, self._gathered = self._gathered, []
-        orders, self._orders = self._orders, []
+        orders, self._orders = self._orders + self._idle(), []
         self._now = max(self._now, self._scheduler.time())  # in the log, time never goes back
         draft = Draft(self._group)
         steps = [step for order in orders if (step := self._order(*order, draft))]
@@ -339,17 +340,13 @@ class Server:
             peer.reply(None)
 
     def _tick(self) -> None:
-        """Send away who has been silent for too long, and let go of what is too old."""
+        """Have those looked for who have been silent for too long; let go of what is too old."""
         self._scheduler.call_later(TICK_SECONDS, self._tick)
         self._ticks += 1
         now = self._scheduler.time()
         self._orders += self._unstored
         self._unstored.clear()
-        if self._limits.idle is not None:
-            for sender, heard in self._heard.items():
-                if (self._ticks - heard) * TICK_SECONDS < self._limits.idle:
-                    break
-                self._orders.append((sender, Leave()))
+        self._ticked = True
         if self._limits.silence is not None:
             for peer, since in list(self._strangers.items()):
                 if (self._ticks - since) * TICK_SECONDS < self._limits.silence:
@@ -363,5 +360,19 @@ class Server:
             self._trouble.unreadable(SERVER, error)
         if drop is not None:
             self._orders.append((SERVER, drop))
-        if self._orders:
-            self._wake()
+        self._wake()
+
+    def _idle(self) -> list[tuple[str, Command | Drop]]:
+        """Return the orders for those to leave who have been silent for too long, once a tick.
+
+        They are made as late as can be: who was heard while the last batch was written, stays.
+        """
+        orders: list[tuple[str, Command | Drop]] = []
+        if self._limits.idle is None or not self._ticked:
+            return orders
+        self._ticked = False
+        for sender, heard in self._heard.items():
+            if (self._ticks - heard) * TICK_SECONDS < self._limits.idle:
+                break
+            orders.append((sender, Leave()))
+        return orders

@@ -36,8 +36,8 @@ NOTHING: Final = frozenset({"5"})
 NEVER: Final = frozenset({"not-a-request", "illegal-name", "illegal-text", "group-is-full"})
 """What nobody is told of a request that is legal. There is always room in the group."""
 
-LATE_SECONDS: Final = 5
-"""Who has been silent for too long can be heard again while that is being written down."""
+TICK_SECONDS: Final = 1
+"""Silence is measured in ticks."""
 
 
 @define(eq=False)
@@ -118,6 +118,8 @@ class Checker:
         """When the server has last heard a member, by token or by sender."""
         self._recent_pages = recent_pages
         self._idle = idle
+        self._heard_before: dict[bytes, int] = {}  # the batch that is being written
+        self._begun_at = 0  # that batch
         self._started_at = 0  # the server
         self._tokens: dict[str, str] = {}
         self._journal: DurableJournal | None = None
@@ -151,6 +153,10 @@ class Checker:
         for page in group.timeline.pages:
             if isinstance(page, Page):
                 self._compare(page)
+
+    def batch_begun(self) -> None:
+        """A batch is about to be written. Who is to be sent away by it, is."""
+        self._heard_before, self._begun_at = dict(self.heard), self.world.now
 
     def batch_stored(self, row: Row) -> None:
         """A batch is on the disk."""
@@ -224,9 +230,9 @@ class Checker:
     def _sent_away(self, sender: str) -> None:
         """Somebody was sent away; was he silent for so long?"""
         self.world.counts["sent away"] += 1
-        heard = self.heard.get(self._tokens.get(sender, sender).encode(), self._started_at)
-        silence = (self.world.now - heard) / SECOND
-        if self._idle is not None and silence < self._idle - LATE_SECONDS:
+        who = self._tokens.get(sender, sender).encode()
+        silence = (self._begun_at - self._heard_before.get(who, self._started_at)) / SECOND
+        if self._idle is not None and silence < self._idle - TICK_SECONDS:
             raise Violation(f"{sender} was sent away, and had been silent for {silence} s")
 
     def _compare(self, page: Page) -> None:

@@ -66,15 +66,19 @@ class Disk:
 
     Args:
         world: drives it.
+        begun: called when a write begins.
         stored: called with each batch, when it is on the disk.
     """
 
-    def __init__(self, world: World, stored: Callable[[Row], None]) -> None:
+    def __init__(
+        self, world: World, begun: Callable[[], None], stored: Callable[[Row], None]
+    ) -> None:
         self.world = world
         self.health = Health()
         self.files = _Files()
         self.fatal: Callable[[], None] | None = None
         """Called, once, when the next write is under way or has just been made."""
+        self._begun = begun
         self._stored = stored
         self._under_way: Write | None = None  # a crash decides
         self._call: Call | None = None  # and when it will be
@@ -83,6 +87,7 @@ class Disk:
         """Write *what*, and call *done* unless the server's *life* is over by then."""
         if self._call is not None:
             raise Violation("two writes at a time")
+        self._begun()
         world, health = self.world, self.health
         took = world.between(20, 2_000)
         if world.chance(health.stalls):
