@@ -3,8 +3,10 @@
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import groupby
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -24,8 +26,11 @@ UNMEASURED = {
     "test_a_command_is_the_same_work_with_any_number_of_members",
     "test_a_message_that_nobody_fetches_costs_few_bytes",
     "test_every_member_sees_every_later_event_but_his_own_in_one_order_once",
+    "test_a_seed_is_the_same_run_everywhere",
     "test_exactly_the_control_and_separator_characters_are_illegal_in_texts",
+    "test_it_is_found_that_the_code",
     "test_to_leave_is_no_more_work_when_more_was_not_read",
+    "test_whatever_happens_nothing_is_lost",
     "test_white_space_is_what_unicode_calls_so",
 }
 """Tests that go over the same lines so often that to measure coverage took most of their time.
@@ -70,6 +75,31 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
         return (yield)
     finally:
         sys.settrace(tracer)
+
+
+Row: TypeAlias = Callable[[str, int, str], None]
+"""Called with the title of a table, and number and text of a row, has that shown in the end."""
+
+
+@pytest.fixture
+def row(record_property: Callable[[str, object], None]) -> Row:
+    """What shows rows of tables."""
+    return lambda title, number, text: record_property("row", [title, number, text])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show the rows."""
+    rows = sorted(
+        tuple(what)
+        for report in terminalreporter.getreports("passed")
+        if report.when == "call"
+        for name, what in report.user_properties
+        if name == "row"
+    )
+    for title, found in groupby(rows, key=lambda row: row[0]):
+        terminalreporter.section(title)
+        for *_, text in found:
+            terminalreporter.line(text)
 
 
 @pytest.fixture(autouse=True, scope="session")

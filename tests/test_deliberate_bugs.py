@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from attrs import frozen
 
+from tests.conftest import Row
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -400,6 +402,20 @@ BUGS = [
         "tests/core/test_session_client.py -k restarted",
     ),
     Bug(
+        "what is pushed goes on from where its reader is",
+        "core/sessions/server.py",
+        "return Answer(0, (), mark,",
+        "return Answer(0, (), _,",
+        "tests/core/sessions/test_server_news.py",
+    ),
+    Bug(
+        "who is heard while others are written down is not sent away",
+        "server/loop.py",
+        "        self._ticked = True\n",
+        "        self._ticked = True\n        self._orders += self._idle()\n",
+        "tests/test_limits.py -k silent",
+    ),
+    Bug(
         "all that waited is told before the next command is asked",
         "core/sessions/client.py",
         "        if self._fetch_to is None:\n            self._outbox.pack",
@@ -424,7 +440,7 @@ BUGS = [
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=[bug.claim for bug in BUGS])
-def test_it_is_found_when(bug: Bug, tmp_path: Path) -> None:
+def test_it_is_found_when(bug: Bug, tmp_path: Path, row: Row) -> None:
     shutil.copytree(ROOT / "groupchat", tmp_path / "groupchat")
     shutil.copytree(ROOT / "tests", tmp_path / "tests")
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
@@ -443,3 +459,5 @@ def test_it_is_found_when(bug: Bug, tmp_path: Path) -> None:
         timeout=100,
     )
     assert done.returncode == 1, done.stdout + done.stderr  # 1: tests ran, and one failed
+    title = "Deliberate bugs, found by tests"
+    row(title, BUGS.index(bug), f"not {bug.claim!r}: {bug.tests.partition(' ')[0]}")

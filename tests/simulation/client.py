@@ -288,12 +288,12 @@ class Member:
         if not self._has_said_all:
             self._has_said_all = True
             self._submit(self._wishes.say(20))
-        elif self._reader is not None and self._reader.has_all:
+        elif self._reader is None or not self._reader.has_all:
+            self._submit("5")
+        elif not self._names_checked or self._asked_at != self.checker.truth.end:
             self._names_checked = False
             self._asked_at = self.checker.truth.end
             client.ask_who()
-        else:
-            self._submit("5")
 
     def _act_at_will(self, client: SessionClient) -> None:
         wish = self._wishes.wish()

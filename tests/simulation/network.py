@@ -18,7 +18,7 @@ from attrs import define, field, frozen
 
 from groupchat.core import ILLEGAL_REQUEST, Service
 from groupchat.core.peer import Reception
-from groupchat.core.sessions.messages import DATAGRAM_BYTES
+from groupchat.core.sessions.messages import DATAGRAM_BYTES, decode_reply
 from groupchat.transports.udp import MAX_DATAGRAM_BYTES
 from tests.simulation.world import MILLISECOND, SECOND, Life, Violation, World
 
@@ -159,7 +159,7 @@ class Network:
         """Send a reply to *address*."""
         self.world.note(address, b"< " + datagram)
         count = self._counts[address]
-        if datagram.startswith(b"@"):
+        if decode_reply(datagram) is not None:  # else it may be a roster with a name like that
             if len(datagram) > DATAGRAM_BYTES:
                 raise Violation(f"{address} was sent a datagram of {len(datagram)} bytes")
             proof = _PROVE.fullmatch(datagram)

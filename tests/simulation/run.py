@@ -75,7 +75,7 @@ class Run:
         self.checker = checker = Checker(world, settings.recent_pages, settings.limits.idle)
         self.network = Network(world, lambda: checker.truth.end, STRAY)
         checker.heard = self.network.heard
-        self.disk = Disk(world, checker.batch_stored)
+        self.disk = Disk(world, checker.batch_begun, checker.batch_stored)
         self.machine = Machine(
             world, self.network, self.disk, settings, checker.started, self._server_gone
         )

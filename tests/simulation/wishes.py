@@ -111,7 +111,13 @@ class Wishes:
 
     def whole(self, part: str) -> str:
         """Return the request whose last *part* this is."""
-        return self._texts[part.rpartition(" ")[2]]
+        start, _, rest = part[1:].partition(" ")
+        size = int(start) + len(rest.encode())
+        return next(
+            request
+            for request in reversed(self._texts.values())
+            if request.endswith(rest) and len(request.encode()) == size
+        )
 
     def join(self, others: Sequence[str] = ()) -> str:
         """Return a request to join."""

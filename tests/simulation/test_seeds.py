@@ -1,0 +1,94 @@
+"""Many seeds; and what runs are like: the same each time, and eventful."""
+
+import os
+import subprocess
+import sys
+from typing import Final
+
+import pytest
+
+from tests.conftest import Row
+from tests.simulation.campaign import campaign, in_time
+from tests.simulation.run import STEPS, simulate
+
+SEEDS: Final = 2_000
+SHARE: Final = 100
+"""Seeds of one test, so that each worker can have some."""
+
+DIGESTS: Final = {
+    1: "e777f9ef4daac697",
+    2: "7fe63f9c94a34972",
+    3: "1bd0c976e36974dc",
+    17: "ed57c9fd409c3c1f",
+}
+"""What every machine and every version of Python makes of a seed. When the simulator, or what it
+runs, does something else than before, and means to, these are others: the test shows them."""
+
+HAPPENS: Final = {
+    "clients crashed",
+    "clock steps",
+    "connections broken",
+    "damage noticed",
+    "datagrams cut",
+    "datagrams damaged",
+    "datagrams late",
+    "datagrams lost",
+    "datagrams repeated",
+    "disk full",
+    "messages pushed",
+    "moves",
+    "pages read back",
+    "readers slow",
+    "result incomplete",
+    "result not-stored",
+    "rows not readable",
+    "sent away",
+    "servers killed",
+    "servers stopped",
+    "sessions forgotten",
+    "sessions resumed",
+    "writes cut short",
+    "writes failed",
+    "writes failed at the very end",
+}
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, SHARE))
+def test_whatever_happens_nothing_is_lost(first: int, row: Row) -> None:
+    steps = 0
+    for seed in range(first, first + SHARE):
+        outcome = in_time(seed, STEPS)
+        assert not outcome.failure, f"make simulate SEED={seed}\n{outcome.failure}"
+        steps += outcome.steps
+    assert steps >= SHARE * STEPS
+    seeds = f"{first:,} to {first + SHARE - 1:,}"
+    row("Simulated seeds", first, f"{seeds:>14}: {steps:,} steps, no failure")
+
+
+def test_whatever_can_happen_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("COV"):  # the processes that run seeds need not be measured
+            monkeypatch.delenv(name)
+    totals = campaign(0, 300, STEPS, jobs=2, told=lambda _: None)
+    assert totals.seeds == 300
+    assert not totals.failures
+    assert totals.counts.keys() >= HAPPENS
+
+
+@pytest.mark.parametrize("seed", DIGESTS)
+def test_a_seed_is_the_same_run_everywhere(seed: int) -> None:
+    assert simulate(seed).digest == DIGESTS[seed]
+
+
+@pytest.mark.parametrize("order", ["0", "1"])
+def test_nothing_depends_on_the_order_of_a_set(order: str) -> None:
+    """Python hashes strings by a number that each process draws anew, unless it is told one."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.simulation", "--seed", "5"],
+        env={**os.environ, "PYTHONHASHSEED": order},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    outcome = simulate(5)
+    assert done.stdout == f"seed 5: {outcome.steps:,} steps, trace hash {outcome.digest}\n"
