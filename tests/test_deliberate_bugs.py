@@ -45,14 +45,14 @@ BUGS = [
     ),
     Bug(
         "what does not fit a reply waits for the next",
-        "core/timeline.py",
+        "core/pages.py",
         "stop = page.first + (fitting if some or fitting > span.start else fitting + 1)",
         "stop = self.stop",
         "tests/core/test_timeline.py",
     ),
     Bug(
         "a line longer than the budget is sent all the same",
-        "core/timeline.py",
+        "core/pages.py",
         "(fitting if some or fitting > span.start else fitting + 1)",
         "fitting",
         "tests/core/test_timeline.py",

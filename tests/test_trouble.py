@@ -6,10 +6,11 @@ import pytest
 
 from groupchat.core import Group, Leave
 from groupchat.core.chat import Chat
+from groupchat.core.pages import Page
 from groupchat.core.plain import UNREADABLE
 from groupchat.core.records import Drop, Record
 from groupchat.core.sessions.messages import Answer, Ask, Mark, Open, Opened, decode_reply
-from groupchat.core.timeline import Page, Timeline
+from groupchat.core.timeline import Timeline
 from groupchat.journal.storage import Damaged
 from groupchat.server import Limits
 from groupchat.server.quiet import LOG_MILLISECONDS

@@ -17,9 +17,10 @@ from attrs import astuple, evolve, frozen
 
 from groupchat.core.commands import Join
 from groupchat.core.group import Group, Member
+from groupchat.core.pages import Page, Shelved
 from groupchat.core.records import Drop, Record
 from groupchat.core.replies import News, Roster
-from groupchat.core.timeline import Page, Shelved, Timeline
+from groupchat.core.timeline import Timeline
 
 __all__ = ["FORGET_MILLISECONDS", "Chat", "LastRequest"]
 

@@ -12,7 +12,7 @@ from attrs import field, frozen
 
 from groupchat.core.events import Event, Removed
 from groupchat.core.lines import parse
-from groupchat.core.timeline import Excerpt
+from groupchat.core.pages import Excerpt
 
 __all__ = ["News", "Reason", "Refused", "Reply", "Roster"]
 

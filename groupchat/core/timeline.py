@@ -8,11 +8,9 @@ reader is no queue but a *cursor*: the position of the next event he has not had
 differs between readers: nobody is shown his own events. So each event keeps a number for its
 *author*, and whoever reads leaves out the events with his own.
 
-Lines are kept in *pages*, each line ended by a line feed, with an index of where each ends, when
-it came, and whose it is. A reader gets an *excerpt*: where to start, where to stop, and the pages
-in between, which become *spans* of lines, cut at each of his own events, as he reads. A page that
-every cursor has passed is forgotten. A full page can also be *shelved*: put away by somebody
-who can bring it back (a journal), so that a reader who is far behind costs no memory.
+Lines are kept in *pages* (:mod:`groupchat.core.pages`). A page that every cursor has passed is
+forgotten. A full page can also be *shelved*: put away by somebody who can bring it back (a
+journal), so that a reader who is far behind costs no memory.
 
 ::
 
@@ -24,189 +22,20 @@ who can bring it back (a journal), so that a reader who is far behind costs no m
 Old events can also be *dropped*, read or not. Whoever had not read them is told how many.
 """
 
-from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from operator import attrgetter
-from typing import Final, TypeAlias
+from typing import Final
 from weakref import WeakSet
 
-from attrs import define, field, frozen
+from attrs import define
 
-__all__ = ["NOBODY", "PAGE_BYTES", "Cursor", "Excerpt", "Page", "Shelved", "Span", "Timeline"]
+from groupchat.core.pages import NOBODY, AnyPage, Excerpt, Page, Shelved
+
+__all__ = ["PAGE_BYTES", "Cursor", "Timeline"]
 
 PAGE_BYTES: Final = 65_536
 """A page is closed once it holds this many bytes of lines."""
-
-NOBODY: Final = -1
-"""The author of an event that every reader is shown."""
-
-
-@define(eq=False)
-class Page:
-    """A run of consecutive lines."""
-
-    first: int
-    """Position of the first line."""
-    lines: bytearray = field(factory=bytearray)
-    """The lines, each ended by a line feed."""
-    ends: "array[int]" = field(factory=lambda: array("I"))
-    """Where each line ends: the offset after its line feed."""
-    times: "array[int]" = field(factory=lambda: array("q"))
-    """When each event came, in milliseconds since 1970."""
-    authors: "array[int]" = field(factory=lambda: array("q"))
-    """Whose each event is: the ``author`` of a cursor, or :data:`NOBODY`."""
-    kinds: bytearray = field(factory=bytearray)
-    """What kind of event each is: one ASCII letter."""
-    _stamped: bytearray = field(factory=bytearray, init=False)
-    _stamped_ends: "array[int]" = field(factory=lambda: array("I"), init=False)
-
-    @property
-    def stop(self) -> int:
-        """The position after the last line."""
-        return self.first + len(self.ends)
-
-    def load(self) -> "Page":
-        """Return this page."""
-        return self
-
-    def start(self, index: int) -> int:
-        """Return the offset at which the line number *index* of this page begins."""
-        return self.ends[index - 1] if index else 0
-
-    def truncate(self, count: int) -> None:
-        """Keep the first *count* lines alone."""
-        del self.lines[self.start(count) :]
-        for column in (self.ends, self.times, self.authors, self.kinds, self._stamped_ends):
-            del column[count:]
-        del self._stamped[self._stamped_ends[-1] if self._stamped_ends else 0 :]
-
-    def stamped(self, count: int) -> tuple[bytearray, "array[int]"]:
-        """Return at least the first *count* lines, each with its stamp in front: position, time
-        and kind, with a space after each; and where each of them ends.
-
-        They are made when they are first asked for, and once.
-        """
-        stamped, ends = self._stamped, self._stamped_ends
-        done = len(ends)
-        if done < count:
-            lines = bytes(memoryview(self.lines)[self.start(done) : self.start(count)]).split(b"\n")
-            for index in range(done, count):
-                stamped += b"%d %d %c %b\n" % (
-                    self.first + index,
-                    self.times[index],
-                    self.kinds[index],
-                    lines[index - done],
-                )
-                ends.append(len(stamped))
-        return stamped, ends
-
-
-@frozen(eq=False)
-class Shelved:
-    """A page that is not in memory."""
-
-    first: int
-    stop: int
-    bring: Callable[[int], Page]
-    """Returns the page with the given first position."""
-
-    def load(self) -> Page:
-        """Return the page."""
-        return self.bring(self.first)
-
-
-AnyPage: TypeAlias = Page | Shelved
-
-
-@frozen
-class Span:
-    """Some consecutive lines of one page: numbers *start* to *stop*, without *stop*."""
-
-    page: Page
-    start: int
-    stop: int
-
-    def __len__(self) -> int:
-        return self.stop - self.start
-
-    def text(self) -> bytes:
-        """Return the lines, each ended by a line feed."""
-        page = self.page
-        return bytes(memoryview(page.lines)[page.start(self.start) : page.start(self.stop)])
-
-    def stamped(self) -> bytes:
-        """Return the lines with their stamps, each ended by a line feed."""
-        lines, ends = self.page.stamped(self.stop)
-        return bytes(
-            memoryview(lines)[ends[self.start - 1] if self.start else 0 : ends[self.stop - 1]]
-        )
-
-    def entries(self) -> Iterator[tuple[int, int, bytes]]:
-        """Yield position, time and line (without its line feed) of each."""
-        lines = self.text().split(b"\n")
-        for index in range(self.start, self.stop):
-            yield self.page.first + index, self.page.times[index], lines[index - self.start]
-
-
-@frozen(eq=False)
-class Excerpt:
-    """What lies between two positions, without the reader's own events: an iterable of spans.
-
-    It stays valid, and keeps the pages that it shows, whatever happens to the timeline later.
-    Shelved pages are loaded one at a time, as they are reached.
-    """
-
-    start: int
-    stop: int
-    author: int = NOBODY
-    removed: int = 0
-    """How many events in front of *start* the reader has not had, and never will."""
-    removed_time: int = 0
-    """When they were dropped, in milliseconds since 1970."""
-    _pages: Sequence[AnyPage] = ()
-
-    def __iter__(self) -> Iterator[Span]:
-        position = self.start
-        for entry in self._pages:
-            if position >= self.stop:
-                return
-            page = entry.load()
-            index = position - page.first
-            position = min(self.stop, page.stop)
-            last = position - page.first
-            while index < last:
-                own = last
-                if self.author != NOBODY:
-                    try:
-                        own = page.authors.index(self.author, index, last)
-                    except ValueError:
-                        pass  # no more of his own in this page
-                if own > index:
-                    yield Span(page, index, own)
-                index = own + 1
-
-    def cut(self, room: int, *, some: bool = False) -> "Excerpt":
-        """Return as much of it, from its start, as has no more than *room* bytes, counting every
-        line with its line feed; but at least one line if there is any, unless *some* other is
-        told before it."""
-        last = self._pages[-1] if self._pages else None
-        if isinstance(last, Page) and last.first <= self.start:
-            first = last.start(self.start - last.first)
-            if last.start(self.stop - last.first) - first <= room:
-                return self  # nearly always
-        for span in self:
-            page = span.page
-            offset = page.start(span.start)
-            fitting = max(span.start, bisect_right(page.ends, offset + room))
-            if fitting < span.stop:
-                stop = page.first + (fitting if some or fitting > span.start else fitting + 1)
-                return Excerpt(
-                    self.start, stop, self.author, self.removed, self.removed_time, self._pages
-                )
-            room -= page.start(span.stop) - offset
-            some = True
-        return self
 
 
 @define(eq=False)
@@ -317,13 +146,17 @@ class Timeline:
             return excerpt
         return excerpt.cut(budget + 1)  # for the line feed that ends the last
 
-    def excerpt(self, position: int, author: int = NOBODY) -> Excerpt:
-        """Return all from *position* to the end but the events of *author*."""
+    def excerpt(self, position: int, author: int = NOBODY, most: int | None = None) -> Excerpt:
+        """Return all from *position* to the end but the events of *author*; or only what there is
+        of that among the first events, *most* of them."""
+        end = self.end
         if position >= self._last.first and position >= self._dropped:
-            return Excerpt(position, self.end, author, 0, 0, (self._last,))
+            stop = end if most is None else min(end, position + most)
+            return Excerpt(position, stop, author, 0, 0, (self._last,))
         start = max(position, self.start)
+        stop = end if most is None else min(end, start + most)
         pages = self._pages[self._index(start) :]
-        return Excerpt(start, self.end, author, start - position, self.dropped_time, pages)
+        return Excerpt(start, stop, author, start - position, self.dropped_time, pages)
 
     def advance(self, cursor: Cursor, position: int) -> None:
         """Move *cursor* forward to *position*."""

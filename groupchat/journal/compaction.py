@@ -21,7 +21,7 @@ from typing import Final
 from attrs import frozen
 
 from groupchat.core.chat import Chat
-from groupchat.core.timeline import Page
+from groupchat.core.pages import Page
 from groupchat.journal.chain import Chain
 from groupchat.journal.files import connect, create, discard, lock, publish, refusals
 from groupchat.journal.reader import Gap, Reader

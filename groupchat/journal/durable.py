@@ -19,8 +19,8 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Final
 
+from groupchat.core.pages import Page
 from groupchat.core.records import SERVER, Drop, Record
-from groupchat.core.timeline import Page
 from groupchat.journal.interface import Done
 from groupchat.journal.recovery import Progress, recover
 from groupchat.journal.retention import FOR_EVER, Base, Removal, Retention
@@ -131,7 +131,7 @@ class DurableJournal:
         if self._base is None and not self._settling:
             retention, size = self._retention, 0
             if retention.size is not None:
-                size = self._storage.size() + sum(map(_size, self._unwritten()))
+                size = self._storage.size() + sum(page.size for page in self._unwritten())
                 if size > retention.size and self._fresh_records > UNSETTLED_RECORDS:
                     self._settling = True  # perhaps it is only that pages nobody needs are there
                     return _NOTHING
@@ -210,12 +210,6 @@ class DurableJournal:
         if len(self._cache) > CACHED_PAGES:
             self._cache.popitem(last=False)
         return page
-
-
-def _size(page: Page) -> int:
-    """Return how many bytes *page* takes when it is stored, for the most part."""
-    columns = (page.ends, page.times, page.authors)
-    return len(page.lines) + len(page.kinds) + sum(len(c) * c.itemsize for c in columns)
 
 
 def _drops(records: Sequence[Record], base: Base) -> bool:

@@ -16,8 +16,8 @@ from attrs import define, frozen
 from groupchat.core.commands import Join, Leave, Rename, Send
 from groupchat.core.events import Joined, Left, Renamed, Said
 from groupchat.core.lines import JOINED, LEFT, RENAMED, SAID
+from groupchat.core.pages import NOBODY
 from groupchat.core.records import Record
-from groupchat.core.timeline import NOBODY
 from groupchat.journal.rows import State
 
 __all__ = ["Entry", "Happened", "History", "kind_of"]

@@ -4,8 +4,8 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 
 from groupchat.core.chat import Chat
+from groupchat.core.pages import Page
 from groupchat.core.records import Drop, Record
-from groupchat.core.timeline import Page
 from groupchat.journal.interface import Done
 from groupchat.journal.retention import FOR_EVER, Retention
 
@@ -39,12 +39,12 @@ class MemoryJournal:
                 if position < page.stop:
                     break
         if retention.size is not None:
-            size = sum(map(_size, pages))
+            size = sum(page.size for page in pages)
             for page in pages[:-1]:
                 if size <= retention.size:
                     break
                 position = max(position, page.stop)
-                size -= _size(page)
+                size -= page.size
         return Drop(position) if position > timeline.start else None
 
     def rest(self, done: Callable[[OSError | None], None]) -> None:
@@ -53,9 +53,3 @@ class MemoryJournal:
 
     def close(self) -> None:
         """Do nothing."""
-
-
-def _size(page: Page) -> int:
-    """Return how many bytes of memory *page* takes, for the most part."""
-    columns = (page.ends, page.times, page.authors)
-    return len(page.lines) + len(page.kinds) + sum(len(c) * c.itemsize for c in columns)

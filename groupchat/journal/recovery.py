@@ -14,7 +14,7 @@ from collections.abc import Callable
 from attrs import frozen
 
 from groupchat.core.chat import Chat
-from groupchat.core.timeline import Page
+from groupchat.core.pages import Page
 from groupchat.journal.chain import Chain
 from groupchat.journal.rows import (
     BATCH,

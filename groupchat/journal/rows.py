@@ -32,8 +32,8 @@ from zlib import crc32
 
 from attrs import frozen
 
+from groupchat.core.pages import Page
 from groupchat.core.records import Record
-from groupchat.core.timeline import Page
 from groupchat.journal.storage import Damaged, Row
 
 __all__ = [

@@ -20,7 +20,7 @@ from typing import TypeVar
 from attrs import define, field
 
 from groupchat.core.lines import render
-from groupchat.core.timeline import Page
+from groupchat.core.pages import Page
 from groupchat.journal.history import Entry, History, kind_of
 from groupchat.journal.reader import Gap, Reader
 from groupchat.journal.recovery import recover

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from groupchat.core import Command, Group, Leave, Refused, Update, encode
 from groupchat.core.chat import FORGET_MILLISECONDS, Chat
 from groupchat.core.group import Draft
+from groupchat.core.pages import Page
 from groupchat.core.records import SERVER, Drop, Record
-from groupchat.core.timeline import Page, Timeline
+from groupchat.core.timeline import Timeline
 from tests.core.strategies import commands
 
 __all__ = [

@@ -1,7 +1,8 @@
 """A timeline to read in: one letter a line, four lines to a page, and who reads what."""
 
 from groupchat.core.lines import SAID
-from groupchat.core.timeline import Cursor, Excerpt, Page, Timeline
+from groupchat.core.pages import Excerpt, Page
+from groupchat.core.timeline import Cursor, Timeline
 
 __all__ = ["Shelf", "append", "filled", "read", "text"]
 

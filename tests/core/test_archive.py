@@ -1,6 +1,7 @@
 """The archive of the timeline: full pages put away and brought back, and old ones dropped."""
 
-from groupchat.core.timeline import Page, Timeline
+from groupchat.core.pages import Page
+from groupchat.core.timeline import Timeline
 from tests.core.reading import Shelf, append, filled, read, text
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from groupchat.core import Join, Leave, News, Rename, Roster, Send, Update, encode
 from groupchat.core.chat import FORGET_MILLISECONDS, Chat, LastRequest
+from groupchat.core.pages import Page
 from groupchat.core.records import SERVER, Drop, Record
-from groupchat.core.timeline import Page
 from tests.core.logs import (
     PAGE_BYTES,
     Asks,

@@ -3,7 +3,8 @@
 import pytest
 
 from groupchat.core.lines import JOINED, SAID
-from groupchat.core.timeline import NOBODY, PAGE_BYTES, Excerpt, Page, Timeline
+from groupchat.core.pages import NOBODY, Excerpt, Page
+from groupchat.core.timeline import PAGE_BYTES, Timeline
 from tests.core.reading import append, filled, read, text
 
 
@@ -257,7 +258,7 @@ def test_how_far_everybody_else_has_come() -> None:
 
 
 def stamped(excerpt: Excerpt) -> bytes:
-    return b"".join(span.stamped() for span in excerpt)
+    return b"".join(span.stamped()[0] for span in excerpt)
 
 
 def test_a_stamp_is_position_time_and_kind() -> None:
@@ -268,31 +269,6 @@ def test_a_stamp_is_position_time_and_kind() -> None:
     timeline.append(b"Bo: hi", SAID, 3_000)
     assert stamped(timeline.pending(cursor)) == b"0 1000 j Al has joined\n2 3000 s Bo: hi\n"
     assert stamped(timeline.excerpt(1)) == b"1 2000 s Al: hi\n2 3000 s Bo: hi\n"
-
-
-def test_stamps_are_made_as_far_as_they_are_asked_for_and_once() -> None:
-    timeline = filled(2, page_bytes=100)
-    page = timeline.pages[0].load()
-    lines, ends = page.stamped(1)
-    assert (bytes(lines), list(ends)) == (b"0 0 s 0\n", [8])
-    append(timeline, b"2")
-    more, more_ends = page.stamped(3)
-    assert (bytes(more), list(more_ends)) == (b"0 0 s 0\n1 10 s 1\n2 20 s 2\n", [8, 17, 26])
-    assert page.stamped(1)[0] is more is lines
-    assert len(lines) == 26
-
-
-def test_a_page_can_be_cut_short_with_its_stamps() -> None:
-    page = filled(3, page_bytes=100).pages[0].load()
-    page.stamped(3)
-    page.truncate(1)
-    assert (page.stop, bytes(page.lines), list(page.times)) == (1, b"0\n", [0])
-    assert (list(page.authors), bytes(page.kinds)) == ([NOBODY], b"s")
-    timeline = Timeline(end=1, pages=[page])
-    append(timeline, b"x")
-    assert stamped(timeline.excerpt(0)) == b"0 0 s 0\n1 10 s x\n"
-    page.truncate(0)
-    assert (page.stop, bytes(page.lines), bytes(page.stamped(0)[0])) == (0, b"", b"")
 
 
 def test_a_timeline_goes_on_where_it_is_said_to_have_ended() -> None:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from groupchat.core.lines import SAID
-from groupchat.core.timeline import Cursor, Page, Timeline
+from groupchat.core.pages import Page
+from groupchat.core.timeline import Cursor, Timeline
 
 READERS = st.integers(0, 3)
 BUDGETS = st.none() | st.integers(0, 30)
@@ -89,7 +90,7 @@ class TimelineBesideModel(RuleBasedStateMachine):
             assert excerpt.removed_time == self.dropped_time
         # He goes on after the last line that he was told, and misses nothing.
         assert not set(expected[len(told) :]) & set(range(excerpt.stop))
-        stamps = b"".join(span.stamped() for span in excerpt)
+        stamps = b"".join(span.stamped()[0] for span in excerpt)
         assert stamps == b"".join(b"%d %d s %b\n" % entry for entry in told)
         self.move(cursor, excerpt.stop)
 

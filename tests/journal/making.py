@@ -193,7 +193,7 @@ def many(keeper: Keeper, count: int, size: int = 200, a_batch: int = 50) -> None
 
 def lines(chat: Chat, position: int = 0) -> bytes:
     """Return all lines of *chat* from *position* on, with their stamps."""
-    return b"".join(span.stamped() for span in chat.group.timeline.excerpt(position))
+    return b"".join(span.stamped()[0] for span in chat.group.timeline.excerpt(position))
 
 
 def same(chat: Chat, other: Chat) -> bool:

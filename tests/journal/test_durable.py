@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from groupchat.core import Join, Leave, Send, Update
 from groupchat.core.chat import Chat
+from groupchat.core.pages import Page, Shelved
 from groupchat.core.records import Record
-from groupchat.core.timeline import Page, Shelved
 from groupchat.journal import durable
 from groupchat.journal.durable import DurableJournal
 from groupchat.journal.rows import (

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from groupchat.core import Join, Send
 from groupchat.core.chat import Chat
+from groupchat.core.pages import Page
 from groupchat.core.records import Record
-from groupchat.core.timeline import Page, Timeline
+from groupchat.core.timeline import Timeline
 from groupchat.journal.rows import (
     BASE,
     BATCH,
@@ -158,7 +159,7 @@ def read(kind: str, row: Row) -> None:
                 record.encode()
         elif kind == PAGE:
             found = page_of(row)
-            found.stamped(len(found.ends))
+            found.stamped(0, len(found.ends))
             assert page_row(found) == row
         else:
             found_state = state_of(kind, row)

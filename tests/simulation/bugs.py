@@ -133,7 +133,7 @@ BUGS = (
     ),
     Bug(
         "tells members their own events",
-        "groupchat.core.timeline:Excerpt.__iter__",
+        "groupchat.core.pages:Excerpt.__iter__",
         "if self.author != NOBODY:",
         "if False:",
     ),

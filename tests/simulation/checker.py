@@ -19,8 +19,8 @@ from typing import Final
 from attrs import define, field
 
 from groupchat.core.group import Member
+from groupchat.core.pages import Page
 from groupchat.core.sessions.messages import DONE
-from groupchat.core.timeline import Page
 from groupchat.journal import DurableJournal
 from groupchat.journal.storage import Row
 from tests.simulation.readers import SessionReader

@@ -20,7 +20,7 @@ A *mark* is how far somebody has come: the position of the next event he has not
 has had a part of its line, a full stop and how many bytes of it. The first mark of a reply is
 where its lines begin, the second where they stop; END is where the timeline does, so a reply
 whose second mark is less says that more waits. Every line is POSITION TIME KIND LINE
-(:meth:`Page.stamped <groupchat.core.timeline.Page.stamped>`).
+(:meth:`Page.stamped <groupchat.core.pages.Page.stamped>`).
 """
 
 import re

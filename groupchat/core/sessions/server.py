@@ -21,7 +21,6 @@ times any request that asks for it.
 
 import hashlib
 import hmac
-from bisect import bisect_right
 from collections.abc import Callable
 from typing import Final
 
@@ -31,6 +30,7 @@ from groupchat.core.chat import Chat
 from groupchat.core.commands import Command, Update
 from groupchat.core.group import Draft, Member
 from groupchat.core.lines import REMOVED, removed_line
+from groupchat.core.pages import Excerpt
 from groupchat.core.plain import MAX_REQUEST_BYTES, decode
 from groupchat.core.records import Record
 from groupchat.core.replies import Reason, Refused
@@ -52,6 +52,7 @@ from groupchat.core.sessions.messages import (
 )
 
 __all__ = [
+    "ANSWER_EVENTS",
     "COOKIE_MILLISECONDS",
     "INCOMPLETE",
     "MAX_COMMANDS",
@@ -68,6 +69,9 @@ MAX_COMMANDS: Final = 32
 
 STREAM_REPLY_BYTES: Final = 262_144
 """Bytes that a reply on a stream should have."""
+
+ANSWER_EVENTS: Final = 4_096
+"""Events that are looked at for one answer."""
 
 COOKIE_MILLISECONDS: Final = 60_000
 """Milliseconds for which a cookie is accepted at the least; at the most it is twice that."""
@@ -229,10 +233,12 @@ class Sessions:
         member = self._chat.group.members.get(sender)
         if member is None or position >= self._chat.group.timeline.end:
             return None
-        mark = Mark(position)
-        _, stop, body = self._news(member, mark, self._room(None), whole=True)
+        end = self._chat.group.timeline.end
+        stop, body = Mark(position), b""
+        while not body and stop.position < end:
+            _, stop, body = self._news(member, stop, self._room(None), whole=True)
         # His cursor may have passed events of his own. To begin there would look like a gap to him.
-        return Answer(0, (), mark, stop, self._chat.group.timeline.end, body=body)
+        return Answer(0, (), Mark(position), stop, end, body=body)
 
     def has_news(self, heard: Heard) -> bool:
         """Whether there is anything to tell beyond the mark of *heard*."""
@@ -240,8 +246,9 @@ class Sessions:
         if member is None:
             return False
         position = max(member.cursor.position, heard.ask.mark.position)
-        excerpt = self._chat.group.timeline.excerpt(position, member.joined)
-        return bool(excerpt.removed) or any(True for _ in excerpt)
+        excerpt = self._excerpt(member, position)
+        more = excerpt.stop < self._chat.group.timeline.end
+        return bool(excerpt.removed) or more or any(True for _ in excerpt)
 
     def _open(self, message: Open, address: str, proved: bool, now: int) -> bytes:
         if message.version != VERSION:
@@ -348,46 +355,38 @@ class Sessions:
         """Return what lies beyond *mark*, as much as fits *room*: where it begins, where it stops
         and the lines. At least one line is returned, or, unless *whole*, a part of it."""
         position = max(member.cursor.position, mark.position)
-        excerpt = self._chat.group.timeline.excerpt(position, member.joined)
+        excerpt = self._excerpt(member, position)
         begin = Mark(position)
         pieces: list[bytes] = []
         if excerpt.removed:
-            notice = removed_line(excerpt.removed)
-            pieces.append(
-                b"%d %d %c %b\n" % (excerpt.start - 1, excerpt.removed_time, REMOVED, notice)
+            notice = (
+                excerpt.start - 1,
+                excerpt.removed_time,
+                REMOVED,
+                removed_line(excerpt.removed),
             )
+            pieces.append(b"%d %d %c %b\n" % notice)
             room -= len(pieces[0])
         for span in excerpt:
-            lines, ends = span.page.stamped(span.stop)
-            start = ends[span.start - 1] if span.start else 0
-            first = span.page.first + span.start
-            if (
-                not pieces
-                and mark == Mark(first, mark.offset)
-                and mark.offset < ends[span.start] - start - 1
-            ):
-                begin = mark
-                start += mark.offset
-            fitting = bisect_right(ends, start + room + 1, span.start, span.stop)
-            if fitting < span.stop:
-                if fitting == span.start and not pieces:
-                    if whole:
-                        fitting += 1
-                    else:
-                        pieces.append(bytes(lines[start : start + room]))
-                        return (
-                            begin,
-                            Mark(first, (begin.offset if begin == mark else 0) + room),
-                            pieces[0],
-                        )
-                stop = Mark(span.page.first + fitting)
-                if fitting > span.start:
-                    pieces.append(bytes(lines[start : ends[fitting - 1]]))
-                return begin, stop, b"".join(pieces)
-            piece = bytes(lines[start : ends[span.stop - 1]])
-            pieces.append(piece)
-            room -= len(piece)
+            had = 0  # bytes of its first line
+            goes_on = not pieces and mark.offset and mark.position == span.position
+            if goes_on and mark.offset < len(span.first()) - 1:
+                begin, had = mark, mark.offset
+            lines, count = span.stamped(had + room + 1)  # the last line feed is left out
+            if not count and not pieces:
+                lines, count = span.first(), 1
+                if not whole:
+                    return begin, Mark(span.position, had + room), lines[had : had + room]
+            pieces.append(lines[had:])
+            room -= len(pieces[-1])
+            if count < len(span):
+                return begin, Mark(span.position + count), b"".join(pieces)
         return begin, Mark(excerpt.stop), b"".join(pieces)
+
+    def _excerpt(self, member: Member, position: int) -> Excerpt:
+        """Return what lies beyond *position* for *member*; but only among so many events that own
+        ones in between, which nobody is told, cost little."""
+        return self._chat.group.timeline.excerpt(position, member.joined, ANSWER_EVENTS)
 
     @staticmethod
     def _room(limit: int | None) -> int:

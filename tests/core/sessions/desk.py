@@ -10,6 +10,7 @@ from attrs import define, evolve, field
 from groupchat.core import Group, Join, Send
 from groupchat.core.chat import Chat
 from groupchat.core.group import Draft
+from groupchat.core.pages import NOBODY
 from groupchat.core.records import SERVER, Drop, Record
 from groupchat.core.replies import Refused
 from groupchat.core.sessions.messages import (
@@ -24,7 +25,7 @@ from groupchat.core.sessions.messages import (
     decode_reply,
 )
 from groupchat.core.sessions.server import Heard, Sessions, sender_of
-from groupchat.core.timeline import NOBODY, Timeline
+from groupchat.core.timeline import Timeline
 
 __all__ = ["DATAGRAM", "Desk", "Visitor", "al"]
 
@@ -106,7 +107,7 @@ class Desk:
         """Return all lines from *start* that are kept, with their stamps, but those of *author*."""
         member = self.chat.group.members.get(author)
         excerpt = self.chat.group.timeline.excerpt(start, member.joined if member else NOBODY)
-        return b"".join(span.stamped() for span in excerpt).split(b"\n")[:-1]
+        return b"".join(span.stamped()[0] for span in excerpt).split(b"\n")[:-1]
 
     def _plain(self, record: Record) -> None:
         self.log.append(record.encode())
