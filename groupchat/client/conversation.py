@@ -36,19 +36,18 @@ from groupchat.client.state import Slot
 from groupchat.core import ILLEGAL_REQUEST, Reason
 from groupchat.core.names import tidy_name
 from groupchat.core.plain import NOT_STORED
-from groupchat.core.sessions.client import (
+from groupchat.core.sessions.client import Saved
+from groupchat.core.sessions.happenings import (
     Happening,
     Lost,
     NoSessions,
     Ready,
     Result,
-    Saved,
     Seen,
     Told,
     WhoIsHere,
 )
-from groupchat.core.sessions.messages import DONE
-from groupchat.core.sessions.server import INCOMPLETE, NOT_STORED_RESULT, code
+from groupchat.core.sessions.messages import DONE, INCOMPLETE, NOT_STORED_RESULT, code
 
 __all__ = ["HELP", "LEAVE_SECONDS", "PLAIN_HELP", "Conversation", "End", "Over"]
 

@@ -22,6 +22,7 @@ server's, and a new socket finds the new way. That never costs more than the tim
 
 import asyncio
 import contextlib
+import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
@@ -31,14 +32,8 @@ from groupchat.client.failures import reason
 from groupchat.client.link import Link
 from groupchat.client.patience import HOLD_SECONDS, Patience, Silent
 from groupchat.client.plain import REFUSED_SECONDS, WAITS_SECONDS
-from groupchat.core.sessions.client import (
-    PLAIN_REFUSALS,
-    Happening,
-    Lost,
-    NoSessions,
-    Saved,
-    SessionClient,
-)
+from groupchat.core.sessions.client import PLAIN_REFUSALS, Saved, SessionClient
+from groupchat.core.sessions.happenings import Happening, Lost, NoSessions
 from groupchat.transports import Connection
 
 __all__ = ["Dial", "Session", "Silent"]
@@ -80,7 +75,9 @@ class Session:
     ) -> None:
         self._dial = dial
         self._store = store
-        self._client = SessionClient(datagram=True, saved=saved, in_turn=in_turn)
+        self._client = SessionClient(
+            datagram=True, saved=saved, nonce=secrets.token_hex(8), in_turn=in_turn
+        )
         self._link: Link | None = None
         self._follows = False
         self._dealt_with = True  # all that next() has returned

@@ -26,6 +26,7 @@ from attrs import define, field, frozen
 __all__ = ["MEMORY_BOUND", "Fared", "flood"]
 
 MEMBERS: Final = 10
+NONCE: Final = b"0f" * 8
 RETRY_SECONDS: Final = 0.5
 CONNECTIONS: Final = 1_000
 MEMORY_BOUND: Final = 96 << 20
@@ -81,8 +82,8 @@ class _Asker:
         if not self.session:
             self._call(name)
         else:
-            cookie = self._call(_sealed(b"open 1 main")).split()[2]
-            self.token = self._call(_sealed(b"open 1 main " + cookie)).split()[2]
+            cookie = self._call(_sealed(b"open 1 main " + NONCE)).split()[2]
+            self.token = self._call(_sealed(b"open 1 main %b %b" % (NONCE, cookie))).split()[2]
             self.count = 1
             reply = self._call(_sealed(b"%b 1 0\x1e%b" % (self.token, name)))
             self.mark = reply.split()[4]

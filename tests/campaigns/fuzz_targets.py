@@ -69,7 +69,7 @@ class SessionTarget:
 
     def __init__(self) -> None:
         self._token = b"00" * 16
-        self._client = SessionClient(datagram=True)
+        self._client = SessionClient(datagram=True, nonce="0" * 16)
         self._begin()
 
     def __call__(self, data: bytes) -> None:
@@ -79,19 +79,19 @@ class SessionTarget:
         for message in (data, _sealed(data), _sealed(self._token + b" " + data)):
             found = decode_request(message)
             assert found is None or decode_request(found.encode()) is not None
-            decode_reply(message)
+            decode_reply(message, "")
             self._client.receive(message, self._count)
             self._client.send(self._count)
             self._hear(message)
         if self._client.next_time() is None:
-            self._client = SessionClient(datagram=True)
+            self._client = SessionClient(datagram=True, nonce="0" * 16)
 
     def _begin(self) -> None:
         self._chat = Chat()
         self._count = 0
         self._sessions = Sessions(self._chat, bytes(16), lambda: bytes(16))
-        self._client = SessionClient(datagram=True)
-        self._hear(_sealed(b"open 1 main"))
+        self._client = SessionClient(datagram=True, nonce="0" * 16)
+        self._hear(_sealed(b"open 1 main " + b"0" * 16))
         self._hear(_sealed(self._token + b" 1 0\x1e1 Alice"))
 
     def _hear(self, message: bytes) -> None:
@@ -104,7 +104,7 @@ class SessionTarget:
                 heard = self._sessions.stored(heard, True)
             reply = self._sessions.answer(heard, 65_507).encode()
             assert len(reply) <= 1_200
-            assert decode_reply(reply) is not None
+            assert decode_reply(reply, self._token.decode()) is not None
 
 
 def tcp(data: bytes) -> None:

@@ -14,13 +14,13 @@ from groupchat import transports
 from groupchat.client import link, patience, session
 from groupchat.client.patience import Silent
 from groupchat.client.session import Dial, Session
-from groupchat.core.sessions.client import (
+from groupchat.core.sessions.client import Saved
+from groupchat.core.sessions.happenings import (
     Happening,
     Lost,
     NoSessions,
     Ready,
     Result,
-    Saved,
     Seen,
     Told,
     WhoIsHere,
