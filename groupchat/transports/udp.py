@@ -1,6 +1,7 @@
 """UDP: a datagram a request, a datagram a reply. A member is his address.
 
-What lives here: sockets and datagrams. Nothing here knows what is in them.
+What lives here: a server's sockets and datagrams; a client's are in
+:mod:`~groupchat.transports.udp_connection`. Nothing here knows what is in them.
 
 Theory. asyncio's own datagram endpoint asks the event loop again after every datagram, which
 costs several times what the rest does. Here a wake-up drains the socket, up to
@@ -16,7 +17,6 @@ would have the two refuse each other for ever.
 
 import asyncio
 import contextlib
-import itertools
 import logging
 import socket
 from collections import Counter, deque
@@ -27,6 +27,7 @@ from groupchat.core import ILLEGAL_REQUEST
 from groupchat.transports.address import bind, resolve, show
 from groupchat.transports.interface import Connection, Listener, Service
 from groupchat.transports.shield import Shield
+from groupchat.transports.udp_connection import MAX_DATAGRAM_BYTES, UDPConnection
 
 __all__ = [
     "BUFFER_BYTES",
@@ -39,12 +40,8 @@ __all__ = [
 
 log = logging.getLogger("groupchat")
 
-MAX_DATAGRAM_BYTES: Final = 65_507
-"""No UDP datagram over IPv4 carries more bytes (65,535 less the headers; RFC 768, RFC 791)."""
-
 DATAGRAMS_A_WAKE_UP: Final = 256
 """Datagrams taken from one socket before the others get their turn."""
-
 
 BUFFER_BYTES: Final = 1 << 22
 """Bytes that a socket's buffers should have, as far as the system allows it."""
@@ -80,7 +77,7 @@ class UDP:
                 sockets.append(sock)
         if not sockets:
             raise failure
-        return _Connection(sockets)
+        return UDPConnection(sockets)
 
 
 class _Peer:
@@ -210,56 +207,3 @@ class _Listener:
     async def close(self) -> None:
         for endpoint in self._endpoints:
             endpoint.close()
-
-
-class _Connection:
-    """A client's sockets, one for each address of the server.
-
-    Until something is received, each request goes out by the next of them: of ``localhost``,
-    which is often both ``::1`` and ``127.0.0.1``, the server may listen at one only.
-    """
-
-    lossy = True
-
-    def __init__(self, sockets: list[socket.socket]) -> None:
-        self._sockets = sockets
-        self._next = itertools.cycle(sockets)
-        self._socket = sockets[0]
-        self._answered = False
-
-    async def send(self, request: bytes) -> None:
-        if len(request) > MAX_DATAGRAM_BYTES:
-            raise ValueError(f"udp carries {MAX_DATAGRAM_BYTES:,} bytes at the most")
-        if not self._answered:
-            self._socket = next(self._next)
-        await asyncio.get_running_loop().sock_sendall(self._socket, request)
-
-    async def receive(self) -> bytes:
-        while not self._answered and len(self._sockets) > 1:
-            for sock in self._sockets:
-                try:
-                    reply = sock.recv(MAX_DATAGRAM_BYTES + 1)
-                except (BlockingIOError, InterruptedError):
-                    continue
-                self._socket, self._answered = sock, True
-                return reply
-            await self._something()
-        reply = await asyncio.get_running_loop().sock_recv(self._socket, MAX_DATAGRAM_BYTES + 1)
-        self._answered = True
-        return reply
-
-    async def _something(self) -> None:
-        """Wait until any of the sockets has something."""
-        loop = asyncio.get_running_loop()
-        found = asyncio.Event()
-        for sock in self._sockets:
-            loop.add_reader(sock, found.set)
-        try:
-            await found.wait()
-        finally:
-            for sock in self._sockets:
-                loop.remove_reader(sock)
-
-    async def close(self) -> None:
-        for sock in self._sockets:
-            sock.close()

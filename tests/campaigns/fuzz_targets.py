@@ -44,8 +44,7 @@ from groupchat.journal.rows import (
 )
 from groupchat.journal.storage import Damaged, Row, Write
 from groupchat.transports.interface import Service
-from groupchat.transports.tcp import _Listener as TcpListener
-from groupchat.transports.tcp import _Peer as TcpPeer
+from groupchat.transports.tcp_peer import TCPPeer
 
 __all__ = ["TARGETS"]
 
@@ -111,7 +110,7 @@ def tcp(data: bytes) -> None:
     """Bytes in pieces: the first byte of the input says how long the pieces are."""
     asyncio._set_running_loop(cast(asyncio.AbstractEventLoop, _Loop()))
     service = _Echo()
-    peer = TcpPeer(cast(Service, service), cast(TcpListener, _Nothing()))
+    peer = TCPPeer(cast(Service, service), lambda _: None, lambda _: None)
     peer.connection_made(_Wire())
     size = 1 + (data[0] if data else 0)
     rest = data[1:]
@@ -152,23 +151,13 @@ class _Echo:
         del peer
         return True
 
-    def receive(self, request: bytes, peer: TcpPeer) -> Reception:
+    def receive(self, request: bytes, peer: TCPPeer) -> Reception:
         """Answer with what was asked."""
         self.received += 1
         peer.reply([request] if request else [])
         return FROM_MEMBER
 
     def gone(self, peer: object) -> None:
-        """Nothing."""
-
-
-class _Nothing:
-    """In place of a listener."""
-
-    def __init__(self) -> None:
-        self.peers: set[object] = set()
-
-    def lost(self, peer: object) -> None:
         """Nothing."""
 
 

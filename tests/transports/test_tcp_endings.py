@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from groupchat.transports.tcp import TCP, UNANSWERED_LINES
+from groupchat.transports.tcp import TCP
+from groupchat.transports.tcp_peer import UNANSWERED_LINES
 from tests.processes import (
     DEADLINE,
     REFUSAL,

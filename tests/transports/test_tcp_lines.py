@@ -9,7 +9,8 @@ import pytest
 
 from groupchat.core import ILLEGAL_REQUEST
 from groupchat.core.peer import Reception
-from groupchat.transports.tcp import MAX_LINE_BYTES, TCP, UNANSWERED_LINES
+from groupchat.transports.tcp import TCP
+from groupchat.transports.tcp_peer import MAX_LINE_BYTES, UNANSWERED_LINES
 from tests.processes import REFUSAL, Member, RunningServer, news_until
 from tests.transports.recorder import Echo, Recorder, in_loop, linked, listening, soon
 
