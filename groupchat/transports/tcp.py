@@ -13,7 +13,8 @@ from typing import Final
 from groupchat.transports.address import bind, no_such_host, show
 from groupchat.transports.interface import Connection, Listener, Service
 from groupchat.transports.tcp_connection import SILENCE_SECONDS, TCPConnection
-from groupchat.transports.tcp_peer import CLOSING_SECONDS, TCPPeer
+from groupchat.transports.tcp_peer import READ_BYTES, TCPPeer
+from groupchat.transports.tcp_watch import CLOSING_SECONDS
 
 __all__ = ["ACCEPT_AGAIN_SECONDS", "CONNECTIONS_A_WAKE_UP", "TCP"]
 
@@ -55,6 +56,7 @@ class _Listener:
         self.port: int = addresses[0][1]
         self.addresses = [show(address) for address in addresses]
         self._peers: set[TCPPeer] = set()
+        self._buffer = memoryview(bytearray(READ_BYTES))
         self._sockets = sockets
         self._service = service
         self._loop = asyncio.get_running_loop()
@@ -108,12 +110,13 @@ class _Listener:
                 self._paused[sock] = self._loop.call_later(ACCEPT_AGAIN_SECONDS, self._resume, sock)
                 return
             connected.setblocking(False)
-            begin = self._loop.connect_accepted_socket(
-                lambda: TCPPeer(self._service, self._peers.add, self._lost), connected
-            )
+            begin = self._loop.connect_accepted_socket(self._peer, connected)
             task = self._loop.create_task(begin)
             self._beginning.add(task)
             task.add_done_callback(self._beginning.discard)
+
+    def _peer(self) -> TCPPeer:
+        return TCPPeer(self._service, self._buffer, self._peers.add, self._lost)
 
     def _lost(self, peer: TCPPeer) -> None:
         self._peers.discard(peer)

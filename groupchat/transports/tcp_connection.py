@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 from typing import Final
 
-from groupchat.transports.tcp_peer import CLOSING_SECONDS
+from groupchat.transports.tcp_watch import CLOSING_SECONDS
 
 __all__ = ["SILENCE_SECONDS", "TCPConnection"]
 
