@@ -32,7 +32,7 @@ from typing import Final, cast
 
 from groupchat.core import MAX_REQUEST_BYTES
 from groupchat.core.sessions.messages import DATAGRAM_BYTES
-from groupchat.transports.address import show
+from groupchat.transports.address import show, source
 from groupchat.transports.interface import Service
 from groupchat.transports.tcp_watch import Watch
 
@@ -108,7 +108,7 @@ class TCPPeer(asyncio.BufferedProtocol):
         self._watch = Watch(self.transport)
         self.transport.set_write_buffer_limits(self._service.unsent_bytes)
         address = transport.get_extra_info("peername")  # None if he has gone already
-        self.source = str(address[0]) if address else "?"
+        self.source = source(address) if address else "?"
         # The number keeps two connections apart that come from one address to two ports.
         self.sender = f"tcp {show(address) if address else '?'} #{next(_numbers)}"
         self._begun(self)

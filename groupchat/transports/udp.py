@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from groupchat.core import ILLEGAL_REQUEST
-from groupchat.transports.address import bind, resolve, show
+from groupchat.transports.address import bind, resolve, show, source
 from groupchat.transports.interface import Connection, Listener, Service
 from groupchat.transports.shield import Shield
 from groupchat.transports.udp_connection import MAX_DATAGRAM_BYTES, UDPConnection
@@ -91,7 +91,7 @@ class _Peer:
         self._endpoint = endpoint
         self._address = address
         self.sender = f"udp {show(address)}"
-        self.source: str = address[0]
+        self.source = source(address)
 
     def reply(self, pieces: Iterable[bytes] | None) -> None:
         if pieces is not None:
