@@ -32,7 +32,6 @@ from groupchat.transports.udp_connection import MAX_DATAGRAM_BYTES, UDPConnectio
 __all__ = [
     "BUFFER_BYTES",
     "DATAGRAMS_A_WAKE_UP",
-    "FLOODING_DATAGRAMS",
     "KNOWN_ADDRESSES",
     "MAX_DATAGRAM_BYTES",
     "UDP",
@@ -45,9 +44,6 @@ DATAGRAMS_A_WAKE_UP: Final = 256
 
 BUFFER_BYTES: Final = 1 << 22
 """Bytes that a socket's buffers should have, as far as the system allows it."""
-
-FLOODING_DATAGRAMS: Final = 32
-"""Unwanted datagrams from one address in one wake-up, from which on it counts as flooding."""
 
 KNOWN_ADDRESSES: Final = 2_048
 """Addresses of members that a flood of others cannot crowd out: the last to have been heard."""
@@ -165,8 +161,7 @@ class _Endpoint:
             elif not reception.wanted:
                 unwanted[address] += 1
         if unwanted:
-            flooding = [a for a, count in unwanted.items() if count >= FLOODING_DATAGRAMS]
-            self._shield.unwanted(unwanted.total(), flooding)
+            self._shield.unwanted(unwanted)
 
     def know(self, address: tuple[Any, ...]) -> None:
         """Have what comes from *address* get through a flood."""
