@@ -7,9 +7,14 @@ Theory. asyncio's own datagram endpoint asks the event loop again after every da
 costs several times what the rest does. Here a wake-up drains the socket, up to
 :data:`DATAGRAMS_A_WAKE_UP`, so that a flood on one socket cannot starve the others. Whatever
 the network reports (nobody there, too big, no route) concerns a datagram that is already
-lost; it is dropped, and the next one is tried. Only when the socket itself is full does
-nothing get lost: the listener keeps the replies it has, and takes no requests until they are
-sent. In a flood, a shield keeps the socket free for members.
+lost; it is dropped, and the next one is tried. In a flood, a shield keeps the socket free for
+members.
+
+When the socket itself is full, the listener keeps the replies that it has for members (the last
+:data:`KNOWN_ADDRESSES` that were heard), and takes no requests until they are sent; those for
+anybody else are dropped. So are those that are not sent after :data:`UNSENT_SECONDS`. For a socket
+is full not only when a link is slow, but also with replies to addresses of the same network that
+nobody has: the system looks for their owners for seconds, and others must be heard meanwhile.
 
 One datagram is never answered: the refusal itself. Whoever sent it in the name of another server
 would have the two refuse each other for ever.
@@ -35,6 +40,7 @@ __all__ = [
     "KNOWN_ADDRESSES",
     "MAX_DATAGRAM_BYTES",
     "UDP",
+    "UNSENT_SECONDS",
 ]
 
 log = logging.getLogger("groupchat")
@@ -44,6 +50,9 @@ DATAGRAMS_A_WAKE_UP: Final = 256
 
 BUFFER_BYTES: Final = 1 << 22
 """Bytes that a socket's buffers should have, as far as the system allows it."""
+
+UNSENT_SECONDS: Final = 0.25
+"""Seconds for which replies wait for a full socket, and requests for the replies."""
 
 KNOWN_ADDRESSES: Final = 2_048
 """Addresses of members that a flood of others cannot crowd out: the last to have been heard."""
@@ -114,6 +123,7 @@ class _Endpoint:
         self._service = service
         self._loop = loop
         self._unsent: deque[tuple[bytes, tuple[Any, ...]]] = deque()
+        self._giving_up: asyncio.TimerHandle | None = None  # while something is unsent
         self._known: dict[tuple[Any, ...], None] = {}  # members, the last to be heard at the end
         self._shield = Shield(sock, loop, lambda: self._known)
         for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
@@ -123,7 +133,7 @@ class _Endpoint:
 
     def send(self, datagram: bytes, address: tuple[Any, ...]) -> None:
         """Send *datagram* now if the socket has room for it; else, if it is for a member, as soon
-        as it has."""
+        as it has, or not at all."""
         if not self._unsent and self._sent(datagram, address):
             return
         if address not in self._known:
@@ -133,9 +143,14 @@ class _Endpoint:
         if not self._unsent:
             self._loop.remove_reader(self._socket)
             self._loop.add_writer(self._socket, self._flush)
+            self._giving_up = self._loop.call_later(UNSENT_SECONDS, self._give_up)
         self._unsent.append((datagram, address))
 
     def close(self) -> None:
+        """Send what is unsent, as far as the socket takes it now."""
+        self._send_unsent()
+        if self._giving_up is not None:
+            self._giving_up.cancel()
         self._loop.remove_reader(self._socket)
         self._loop.remove_writer(self._socket)
         self._shield.close()
@@ -175,12 +190,25 @@ class _Endpoint:
             del known[next(iter(known))]
 
     def _flush(self) -> None:
-        while self._unsent:
-            if not self._sent(*self._unsent[0]):
-                return
-            self._unsent.popleft()
+        self._send_unsent()
+        if not self._unsent:
+            self._read_again()
+
+    def _give_up(self) -> None:
+        log.debug("udp: %d replies are lost: the socket is full", len(self._unsent))
+        self._unsent.clear()
+        self._read_again()
+
+    def _read_again(self) -> None:
+        if self._giving_up is not None:
+            self._giving_up.cancel()
+            self._giving_up = None
         self._loop.remove_writer(self._socket)
         self._loop.add_reader(self._socket, self._drain)
+
+    def _send_unsent(self) -> None:
+        while self._unsent and self._sent(*self._unsent[0]):
+            self._unsent.popleft()
 
     def _sent(self, datagram: bytes, address: tuple[Any, ...]) -> bool:
         """Try to send; return whether there is nothing left to do for this datagram."""
