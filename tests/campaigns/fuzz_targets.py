@@ -44,8 +44,13 @@ from groupchat.journal.rows import (
 )
 from groupchat.journal.storage import Damaged, Row, Write
 from groupchat.transports.interface import Service
-from groupchat.transports.tcp import _Listener as TcpListener
-from groupchat.transports.tcp import _Peer as TcpPeer
+from groupchat.transports.tcp_peer import (
+    KEPT_BYTES,
+    MAX_LINE_BYTES,
+    READ_BYTES,
+    UNANSWERED_LINES,
+    TCPPeer,
+)
 
 __all__ = ["TARGETS"]
 
@@ -108,21 +113,41 @@ class SessionTarget:
 
 
 def tcp(data: bytes) -> None:
-    """Bytes in pieces: the first byte of the input says how long the pieces are."""
+    """Bytes in pieces. The first byte of the input says how long the pieces are, and whether they
+    are answered at once, the client closes his half, or the connection is lost."""
     asyncio._set_running_loop(cast(asyncio.AbstractEventLoop, _Loop()))
     service = _Echo()
-    peer = TcpPeer(cast(Service, service), cast(TcpListener, _Nothing()))
+    buffer = memoryview(bytearray(READ_BYTES))
+    peer = TCPPeer(cast(Service, service), buffer, lambda _: None, lambda _: None)
     peer.connection_made(_Wire())
-    size = 1 + (data[0] if data else 0)
-    rest = data[1:]
+    how, rest = (data[0] if data else 0), data[1:]
+    answers, half_closes = how & 64, how & 128
+    size = 1 + how % 64
     for start in range(0, len(rest), size):
-        peer.data_received(rest[start : start + size])
-    if size & 1:
+        piece = rest[start : start + size]
+        peer.get_buffer(-1)[: len(piece)] = piece
+        peer.buffer_updated(len(piece))
+        if answers:
+            service.answer()
+    if half_closes:
         peer.eof_received()
+    if answers:
+        service.answer()
     peer.connection_lost(None)
-    lines = rest.split(b"\n")
-    whole = len(lines) - 1 + bool(lines[-1] and size & 1)
-    assert service.received == whole
+    expected = _requests(rest, bool(half_closes))
+    assert service.received == (expected if answers else expected[:UNANSWERED_LINES])
+
+
+def _requests(stream: bytes, ended: bool) -> list[bytes]:
+    """Return what a connection that is given time hands over of *stream*."""
+    requests = []
+    *lines, last = stream.split(b"\n")
+    for line in [*(line + b"\n" for line in lines), last]:
+        if line.endswith(b"\n") or (line and ended) or len(line) > KEPT_BYTES:
+            requests.append(line[:KEPT_BYTES])
+        if len(line) > MAX_LINE_BYTES:
+            break
+    return requests
 
 
 class _Loop:
@@ -140,35 +165,32 @@ class _Loop:
 
 
 class _Echo:
-    """A service that answers at once."""
+    """A service that answers, when it is told to, with what was asked."""
 
     unsent_bytes = 65_536
 
     def __init__(self) -> None:
-        self.received = 0
+        self.received: list[bytes] = []
+        self._unanswered: list[tuple[bytes, TCPPeer]] = []
 
     def come(self, peer: object) -> bool:
         """Let everybody in."""
         del peer
         return True
 
-    def receive(self, request: bytes, peer: TcpPeer) -> Reception:
-        """Answer with what was asked."""
-        self.received += 1
-        peer.reply([request] if request else [])
+    def receive(self, request: bytes, peer: TCPPeer) -> Reception:
+        """Take it."""
+        self.received.append(request)
+        self._unanswered.append((request, peer))
         return FROM_MEMBER
 
+    def answer(self) -> None:
+        """Answer everything."""
+        while self._unanswered:
+            request, peer = self._unanswered.pop(0)
+            peer.reply([request] if request else [])
+
     def gone(self, peer: object) -> None:
-        """Nothing."""
-
-
-class _Nothing:
-    """In place of a listener."""
-
-    def __init__(self) -> None:
-        self.peers: set[object] = set()
-
-    def lost(self, peer: object) -> None:
         """Nothing."""
 
 
@@ -198,6 +220,10 @@ class _Wire(asyncio.Transport):
     def is_closing(self) -> bool:
         """Never."""
         return False
+
+    def get_write_buffer_size(self) -> int:
+        """Keep nothing."""
+        return 0
 
     def pause_reading(self) -> None:
         """Nothing."""
