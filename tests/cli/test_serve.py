@@ -1,6 +1,7 @@
 """``groupchat serve``: what people see of a server, as a process."""
 
 import errno
+import os
 import re
 import signal
 import socket
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import IO, cast
 from unittest.mock import AsyncMock
 
 import pytest
@@ -136,6 +138,42 @@ def test_refusals_fill_at_most_one_line_of_the_log_a_second(server: RunningServe
     lasted = time.time() - begun
     assert server.stop() == 0
     assert 1 <= len(server.program.err.rest()) <= lasted + 1
+
+
+@POSIX
+def test_nobody_has_to_wait_for_whoever_reads_the_log() -> None:
+    """A terminal that is paused, or a pipe whose other end hangs."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "groupchat", "serve", "--no-limits", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    ) as server:
+        out, err = cast("IO[bytes]", server.stdout), cast("IO[bytes]", server.stderr)
+        while not (line := out.readline()).startswith(b"Listening on tcp "):
+            assert line
+        with TcpMember(int(line.rpartition(b":")[2])) as alice:
+            alice.ask(b"1 Alice 0")
+            for number in range(1, 4_000):  # more than a pipe takes, and more than may wait
+                assert alice.ask(b"3 Alice %d" % number) == b""
+            lines = [err.readline() for _ in range(1_000)]  # now somebody reads it again
+            assert alice.ask(b"3 Alice 4000") == b""
+        while not lines[-1].endswith(b" Alice 4000 left; members: 0\n"):
+            lines.append(err.readline())
+            assert lines[-1]
+        server.send_signal(signal.SIGTERM)
+        assert err.read() == b""
+        assert server.wait(DEADLINE) == 0
+    _, *told = [re.sub("^[0-9:]{8} ", "", line.decode().rstrip("\n")) for line in lines]
+    everything = [f"Alice {n} is now called Alice {n + 1}" for n in range(4_000)]
+    everything.append("Alice 4000 left; members: 0")
+    (gap,) = (place for place, line in enumerate(told) if "left out" in line)
+    after = told[gap + 1 :]
+    left_out = len(everything) - gap - len(after)
+    assert left_out > 100
+    assert told[gap] == f"{left_out:,} lines of the log are left out here"
+    assert told[:gap] == everything[:gap]
+    assert after == everything[-len(after) :]
 
 
 @pytest.mark.parametrize(
