@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from groupchat.core import Join, Leave, Send, Update, encode
 from groupchat.core.chat import Chat
@@ -26,6 +28,7 @@ from groupchat.journal.rows import BATCH, header_of, records_of, seal
 from groupchat.journal.transcript import Transcript
 from groupchat.journal.verification import verify
 from tests.cli.journals import break_row, made, replace_row, rows_of
+from tests.core.logs import Drops, Step, steps
 from tests.journal.making import (
     START,
     Keeper,
@@ -157,6 +160,34 @@ def compare(path: Path) -> None:
         "chat.journal",
         "chat.journal-lock",
     ]
+
+
+PLACES = st.sampled_from(["rest", "tick", "open", "compact"])
+KEPT = st.sampled_from([None, 1_000, 10_000_000])
+
+
+@pytest.mark.usefixtures("small")
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(steps.filter(lambda step: not isinstance(step, Drops)) | PLACES), KEPT)
+def test_whatever_was_written_and_whenever(script: list[Step | str], kept: int | None) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "chat.journal"
+        one = journal(path, Retention(kept))
+        for step in [*script, "compact"]:
+            if not isinstance(step, str):
+                one.take(step)
+            elif step == "rest":
+                one.rest()
+            elif step == "tick":
+                one.tick()
+            else:
+                one.rest()
+                one.journal.close()
+                if step == "compact":
+                    compare(path)
+                before, one = one, journal(path, Retention(kept))
+                one.now, one.numbers = before.now, before.numbers
+        one.journal.close()
 
 
 @pytest.mark.usefixtures("small")
