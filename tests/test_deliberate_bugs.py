@@ -411,8 +411,9 @@ BUGS = [
     Bug(
         "who is heard while others are written down is not sent away",
         "server/loop.py",
-        "        self._ticked = True\n",
-        "        self._ticked = True\n        self._orders += self._idle()\n",
+        "            peer.close()\n",
+        "            peer.close()\n"
+        "        self._orders += [(silent, Leave()) for silent in self._silence.members()]\n",
         "tests/test_limits.py -k silent",
     ),
     Bug(
@@ -428,6 +429,13 @@ BUGS = [
         "        if self._fetch_to is None:\n            return []\n",
         "",
         "tests/core/test_session_client.py -k in_turn",
+    ),
+    Bug(
+        "a connection whose member has left is not kept for ever",
+        "server/silence.py",
+        "            if connection.member in self._group:",
+        "            if connection.member:",
+        "tests/test_limits.py -k any_more",
     ),
     Bug(
         "the demo checks every byte",

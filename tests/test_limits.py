@@ -11,7 +11,7 @@ from groupchat.core.peer import FROM_MEMBER, FROM_STRANGER, UNWANTED, Reception
 from groupchat.core.plain import TOO_MANY
 from groupchat.core.sessions.messages import Ask, Mark, Open, Opened, decode_reply
 from groupchat.server import NO_LIMITS, Limits
-from groupchat.server.limits import SOURCES, Buckets
+from groupchat.server.buckets import SOURCES, Buckets
 from tests.world import Recorder, SlowJournal, World
 
 REFUSED = b"Illegal request"
@@ -146,7 +146,8 @@ def test_a_member_by_datagrams_who_asks_too_much_is_told_so_but_not_for_ever() -
     world = World(limits=Limits(requests=10, stray=None))
     alice, bob = joined(world, "a", UDP), joined(world, "b", UDP)
     received = [world.server.receive(b"2 x", alice) for _ in range(100)]
-    assert received == [FROM_MEMBER] * 20 + [UNWANTED] * 80
+    too_many = Reception(known=False, wanted=False, told=True)
+    assert received == [FROM_MEMBER] * 20 + [too_many] * 19 + [UNWANTED] * 61
     world.turn()
     assert alice.replies.count(TOO_MANY) == 19
     assert alice.replies.count(b"") == 1 + 19
@@ -240,6 +241,30 @@ def test_a_connection_on_which_nobody_joins_is_closed() -> None:
     world.wait(2)
     assert [peer.closed for peer in peers] == [True, True, False, False]
     assert silent.replies == []
+
+
+def test_a_connection_that_no_member_uses_any_more_is_closed_too() -> None:
+    """Else all of them could be taken for ever, by whoever joins on each and leaves."""
+    world = World(limits=Limits(silence=10, idle=30))
+    leaves, elsewhere, sent_away, stays = peers = [Recorder(f"tcp {n} #{n}") for n in range(4)]
+    assert all(world.server.come(peer) for peer in peers)
+    opened = decode_reply(world.ask(elsewhere, Open("main").encode()) or b"")
+    assert isinstance(opened, Opened)
+    world.ask(elsewhere, Ask(opened.token, 1, Mark(0), (b"1 Elsewhere",)).encode())
+    for peer in (leaves, sent_away, stays):
+        world.ask(peer, b"1 " + peer.sender[4:5].encode())
+    world.wait(20)
+    world.ask(leaves, b"4")
+    world.ask(Recorder("tcp 5 #5"), Ask(opened.token, 2, Mark(0), (b"4",)).encode())
+    world.ask(stays, b"5")
+    world.wait(9)
+    assert not any(peer.closed for peer in peers)
+    world.wait(2)  # nothing was heard of one of them for so long that he is sent away
+    assert [peer.closed for peer in peers] == [True, True, False, False]
+    assert world.ask(sent_away, b"5") == REFUSED
+    world.ask(stays, b"5")
+    world.wait(10)
+    assert [peer.closed for peer in peers] == [True, True, True, False]
 
 
 def test_a_member_who_is_silent_for_long_leaves() -> None:

@@ -10,7 +10,7 @@ and everybody else notices nothing.
 """
 
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
 from attrs import define, evolve
 
@@ -18,18 +18,12 @@ from groupchat.core import Peer
 from groupchat.core.sessions.messages import Answer, Mark
 from groupchat.core.sessions.server import Heard, Sessions
 from groupchat.journal.storage import Damaged
+from groupchat.server.scheduler import Handle
 
-__all__ = ["MAX_WAIT_SECONDS", "Audience", "Handle"]
+__all__ = ["MAX_WAIT_SECONDS", "Audience"]
 
 MAX_WAIT_SECONDS: Final = 60
 """Seconds for which a request is held at the most."""
-
-
-class Handle(Protocol):
-    """Something that will be called."""
-
-    def cancel(self) -> None:
-        """Do not call it."""
 
 
 @define(eq=False)

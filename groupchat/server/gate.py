@@ -13,7 +13,8 @@ from typing import Final
 
 from groupchat.core import Peer
 from groupchat.core.peer import FROM_MEMBER, FROM_STRANGER, UNWANTED, Reception
-from groupchat.server.limits import Buckets, Limits
+from groupchat.server.buckets import Buckets
+from groupchat.server.limits import Limits
 
 __all__ = ["Gate"]
 
@@ -53,30 +54,28 @@ class Gate:
         if left:
             self._connections[peer.source] = left
 
-    def judge(self, peer: Peer, member: str | None, now: int) -> tuple[Reception, bool]:
-        """Judge a request of *peer*.
+    def judge(self, peer: Peer, member: str | None, now: int) -> Reception:
+        """Return how a request is received.
 
         Args:
             peer: where it came from.
             member: who it is, if that is a member.
             now: the time, in milliseconds.
-
-        Returns:
-            How it is received; and, if it is not wanted, whether he should be told.
         """
         if member is not None:
             left = self._members.take(member, now)
             if left >= 0:
-                return FROM_MEMBER, False
+                return FROM_MEMBER
             if peer.datagram is None:
-                return Reception(True, True, self._members.wait(left)), False
-            return UNWANTED, left > -2.0 * (self._limits.requests or 0)
+                return Reception(known=True, wanted=True, pause=self._members.wait(left))
+            told = left > -2.0 * (self._limits.requests or 0)
+            return Reception(known=False, wanted=False, told=told)
         left = self._strangers.take(peer.source, now)
         if peer.datagram is None:
-            return Reception(False, True, self._strangers.wait(left)), False
+            return Reception(known=False, wanted=True, pause=self._strangers.wait(left))
         if left < 0 or not (_is_here(peer.source) or self._all_strangers.take("", now) >= 0):
-            return UNWANTED, False
-        return FROM_STRANGER, False
+            return UNWANTED
+        return FROM_STRANGER
 
     def may_stray(self, peer: Peer, now: int) -> bool:
         """Whether a plain reply to *peer* may be longer than its request."""

@@ -16,7 +16,7 @@ kind and by whatever transport, are answered in the order in which they came.
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final, Protocol
+from typing import Final
 
 from attrs import frozen
 
@@ -42,36 +42,20 @@ from groupchat.core.records import SERVER, Drop, Record
 from groupchat.core.sessions.server import Heard, Sessions
 from groupchat.journal.interface import Journal
 from groupchat.journal.storage import Damaged
-from groupchat.server.audience import Audience, Handle
+from groupchat.server.audience import Audience
 from groupchat.server.gate import Gate
 from groupchat.server.limits import Limits
-from groupchat.server.quiet import Quiet, Trouble
+from groupchat.server.quiet import Quiet
+from groupchat.server.scheduler import Scheduler
+from groupchat.server.silence import TICK_SECONDS, Silence
+from groupchat.server.trouble import Trouble
 
-__all__ = ["Scheduler", "Server"]
+__all__ = ["GATHERED_REQUESTS", "Server"]
 
 log = logging.getLogger("groupchat")
 
-TICK_SECONDS: Final = 1.0
-"""Seconds between two looks at who has been silent for too long."""
-
 GATHERED_REQUESTS: Final = 10_000
 """Requests that wait for the journal. More datagrams are lost like any that a network loses."""
-
-
-class Scheduler(Protocol):
-    """What the server needs of the world: the time, and to be called again."""
-
-    def time(self) -> int:
-        """Return the time, in milliseconds since 1970-01-01 00:00 UTC."""
-
-    def draw(self) -> bytes:
-        """Return 16 unguessable bytes."""
-
-    def call_soon(self, call: Callable[[], None]) -> object:
-        """Have *call* called once, soon, but not at once."""
-
-    def call_later(self, seconds: float, call: Callable[[], None]) -> Handle:
-        """Have *call* called once, in so many seconds."""
 
 
 _UNLIMITED: Final = 1 << 40  # bytes
@@ -118,13 +102,8 @@ class Server:
         self._appending = False
         self._at_rest: Callable[[], None] | None = None
         self._now = self._chat.time
-        # Silence is measured in ticks. The clock can be set, by years on a machine that has just
-        # found a network; and while a machine sleeps, nobody can be heard.
-        self._ticks = 0
-        self._ticked = False  # since the last turn
-        self._strangers: dict[Peer, int] = {}  # connections that have not joined, and since when
-        self._heard = dict.fromkeys(map(str, self._group.members), 0)  # and when
-        for sender in self._heard:
+        self._silence = Silence(self._group, limits)
+        for sender in map(str, self._group.members):
             if "#" in sender:  # a connection, and it ended when the server did
                 self._orders.append((sender, Leave()))
         self._wake()
@@ -143,7 +122,7 @@ class Server:
         if ghost or not self._gate.come(peer):
             self._quiet.say(f"no more connections for {peer.sender}", logging.WARNING)
             return False
-        self._strangers[peer] = self._ticks
+        self._silence.come(peer)
         return True
 
     def receive(self, request: bytes, peer: Peer) -> Reception:
@@ -151,16 +130,15 @@ class Server:
         sender = self._sender(request, peer)
         now = self._scheduler.time()
         member = sender if sender in self._group else None
-        reception, told = self._gate.judge(peer, member, now)
+        reception = self._gate.judge(peer, member, now)
         if not reception.wanted:
-            if told and not request.startswith(b"@"):
+            if reception.told and not request.startswith(b"@"):
                 peer.reply([TOO_MANY])
             return reception
         if peer.datagram is not None and len(self._gathered) >= GATHERED_REQUESTS:
             return UNWANTED
         if member is not None:
-            self._heard.pop(member, None)
-            self._heard[member] = self._ticks  # the last to be heard stands last
+            self._silence.heard(member)
         self._gathered.append((request, peer))
         self._wake()
         return reception
@@ -168,7 +146,7 @@ class Server:
     def gone(self, peer: Peer) -> None:
         """Take note that a connection has ended: if it is a member, it leaves."""
         self._gate.gone(peer)
-        self._strangers.pop(peer, None)
+        self._silence.gone(peer)
         self._audience.gone(peer)
         self._gathered.append((None, peer))
         self._wake()
@@ -189,7 +167,9 @@ class Server:
     def _turn(self) -> None:
         self._scheduled = False
         gathered, self._gathered = self._gathered, []
-        orders, self._orders = self._orders + self._idle(), []
+        # As late as can be: who was heard while the last batch was written, stays.
+        idle = [(sender, Leave()) for sender in self._silence.members()]
+        orders, self._orders = [*self._orders, *idle], []
         self._now = max(self._now, self._scheduler.time())  # in the log, time never goes back
         draft = Draft(self._group)
         steps = [step for order in orders if (step := self._order(*order, draft))]
@@ -280,8 +260,7 @@ class Server:
         if isinstance(what, Heard):
             if record:
                 what = self._sessions.stored(what, stored)
-            if what.sender in self._group:
-                self._strangers.pop(peer, None)
+            self._silence.used(peer, what.sender)
             self._audience.answer(what, peer)
         elif isinstance(what, Refused):
             self._refuse(what.reason, step)
@@ -292,7 +271,7 @@ class Server:
         elif reply is None and peer.sender not in self._group:
             self._refuse(Reason.NOT_A_MEMBER, step)  # his join was not stored
         else:
-            self._strangers.pop(peer, None)
+            self._silence.used(peer, peer.sender)
             reply = reply or self._group.reply(what, peer.sender, self._budget(peer))
             self._send(peer, encode(reply), step.size)
 
@@ -302,12 +281,12 @@ class Server:
         reply = self._chat.apply(record)
         for command in record.commands:
             if isinstance(command, Join):
-                self._heard[sender] = self._ticks
+                self._silence.heard(sender)
                 log.info("%s joined (%s); members: %d", group.name(sender), sender, len(group))
             elif isinstance(command, Rename):
                 log.info("%s is now called %s", before, command.name)
             elif isinstance(command, Leave):
-                self._heard.pop(sender, None)
+                self._silence.left(sender)
                 log.info("%s left; members: %d", before, len(group))
         return reply
 
@@ -342,17 +321,11 @@ class Server:
     def _tick(self) -> None:
         """Have those looked for who have been silent for too long; let go of what is too old."""
         self._scheduler.call_later(TICK_SECONDS, self._tick)
-        self._ticks += 1
+        for peer in self._silence.tick():
+            peer.close()
         now = self._scheduler.time()
         self._orders += self._unstored
         self._unstored.clear()
-        self._ticked = True
-        if self._limits.silence is not None:
-            for peer, since in list(self._strangers.items()):
-                if (self._ticks - since) * TICK_SECONDS < self._limits.silence:
-                    break
-                del self._strangers[peer]
-                peer.close()
         try:
             drop = self._journal.outdated(now)
         except Damaged as error:
@@ -361,18 +334,3 @@ class Server:
         if drop is not None:
             self._orders.append((SERVER, drop))
         self._wake()
-
-    def _idle(self) -> list[tuple[str, Command | Drop]]:
-        """Return the orders for those to leave who have been silent for too long, once a tick.
-
-        They are made as late as can be: who was heard while the last batch was written, stays.
-        """
-        orders: list[tuple[str, Command | Drop]] = []
-        if self._limits.idle is None or not self._ticked:
-            return orders
-        self._ticked = False
-        for sender, heard in self._heard.items():
-            if (self._ticks - heard) * TICK_SECONDS < self._limits.idle:
-                break
-            orders.append((sender, Leave()))
-        return orders

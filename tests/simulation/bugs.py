@@ -253,9 +253,9 @@ BUGS = (
     ),
     Bug(
         "sends away who was heard of lately",
-        "groupchat.server.loop:Server.receive",
-        "self._heard[member] = self._ticks",
-        "self._heard[member] = 0",
+        "groupchat.server.silence:Silence.heard",
+        "self._members[member] = self._ticks",
+        "self._members[member] = 0",
     ),
 )
 """In the order of the table that the test prints."""
