@@ -96,6 +96,9 @@ class World:
     journal: MemoryJournal | SlowJournal = field(factory=MemoryJournal)
     limits: Limits = NO_LIMITS
     now: int = 1_000_000
+    """Milliseconds, of which none is ever missing."""
+    ahead: int = 0
+    """By how many milliseconds the clock is ahead of that."""
     due: list[Callable[[], None]] = field(factory=list)
     timers: list[_Timer] = field(factory=list)
     drawn: int = 0
@@ -106,6 +109,9 @@ class World:
         self.turn()
 
     def time(self) -> int:
+        return self.now + self.ahead
+
+    def monotonic(self) -> int:
         return self.now
 
     def draw(self) -> bytes:

@@ -194,6 +194,9 @@ class _Scheduler:
     def time(self) -> int:
         return time.time_ns() // 1_000_000
 
+    def monotonic(self) -> int:
+        return time.monotonic_ns() // 1_000_000
+
     def draw(self) -> bytes:
         return secrets.token_bytes(16)
 

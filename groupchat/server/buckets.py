@@ -39,7 +39,7 @@ class Buckets:
 
         Args:
             key: whose tokens.
-            now: the time, in milliseconds.
+            now: the time, in milliseconds; it never goes back.
             tokens: how many.
         """
         if self._rate is None:
@@ -49,8 +49,8 @@ class Buckets:
             if len(self._buckets) >= SOURCES:
                 self._buckets.pop(next(iter(self._buckets)))
             bucket = self._buckets[key] = _Bucket(self._full, now)
-        elapsed = max(0, now - bucket.time)  # a clock can be set back
-        level = min(self._full, bucket.tokens + elapsed * self._rate / 1_000) - tokens
+        filled = (now - bucket.time) * self._rate / 1_000
+        level = min(self._full, bucket.tokens + filled) - tokens
         bucket.time = now
         bucket.tokens = max(level, -self._full)
         return level

@@ -60,7 +60,7 @@ class Gate:
         Args:
             peer: where it came from.
             member: who it is, if that is a member.
-            now: the time, in milliseconds.
+            now: the time, in milliseconds; it never goes back.
         """
         if member is not None:
             left = self._members.take(member, now)

@@ -18,7 +18,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from groupchat.core import (
     ILLEGAL_REQUEST,
@@ -91,8 +91,8 @@ class Server:
         self._scheduler = scheduler
         self._limits = limits
         self._sessions = Sessions(self._chat, scheduler.draw(), scheduler.draw)
-        self._quiet = Quiet(scheduler.time)
-        self._trouble = Trouble(scheduler.time)
+        self._quiet = Quiet(scheduler.monotonic)
+        self._trouble = Trouble(scheduler.monotonic)
         self._gate = Gate(limits)
         self._audience = Audience(self._sessions, scheduler.call_later, self._trouble.unreadable)
         self._gathered: list[tuple[bytes | None, Peer]] = []
@@ -101,7 +101,7 @@ class Server:
         self._scheduled = False
         self._appending = False
         self._at_rest: Callable[[], None] | None = None
-        self._now = self._chat.time
+        self._now = self._chat.time  # in the log; all else is measured by what nobody can set
         self._silence = Silence(self._group, limits)
         for sender in map(str, self._group.members):
             if "#" in sender:  # a connection, and it ended when the server did
@@ -128,7 +128,7 @@ class Server:
     def receive(self, request: bytes, peer: Peer) -> Reception:
         """Take one request. Its reply goes to *peer*, later."""
         sender = self._sender(request, peer)
-        now = self._scheduler.time()
+        now = self._scheduler.monotonic()
         member = sender if sender in self._group else None
         reception = self._gate.judge(peer, member, now)
         if not reception.wanted:
@@ -195,9 +195,11 @@ class Server:
         return _Step(None, 0, None, Record(self._now, sender, standing, (command,)))
 
     def _judge_session(self, request: bytes, peer: Peer, draft: Draft) -> _Step:
-        datagram = peer.datagram is not None
-        what = self._sessions.hear(request, peer.sender, datagram, draft, self._now)
+        datagram, now = peer.datagram is not None, self._scheduler.monotonic()
+        what = self._sessions.hear(request, peer.sender, datagram, draft, now)
         record = what.record if isinstance(what, Heard) else None
+        if record is not None:
+            record = evolve(record, time=self._now)
         return _Step(peer, len(request), what, record)
 
     def _judge_plain(self, request: bytes, peer: Peer, draft: Draft) -> _Step:
@@ -215,7 +217,7 @@ class Server:
         """Return most bytes of a plain reply to *peer*; below 0 if there must be none."""
         if peer.datagram is None:
             return self._limits.reply
-        return REPLY_BYTES if self._gate.may_stray(peer, self._now) else -1
+        return REPLY_BYTES if self._gate.may_stray(peer, self._scheduler.monotonic()) else -1
 
     def _appended(self, steps: list[_Step], error: OSError | None) -> None:
         self._appending = False
@@ -293,7 +295,7 @@ class Server:
     def _send(self, peer: Peer, pieces: Iterable[bytes], size: int) -> None:
         if peer.datagram is not None:
             whole = b"".join(pieces)
-            self._gate.stray(peer, len(whole) - 3 * size, self._now)
+            self._gate.stray(peer, len(whole) - 3 * size, self._scheduler.monotonic())
             peer.reply([whole] if whole else [])
         else:
             peer.reply(self._readable(pieces, peer))
@@ -313,7 +315,7 @@ class Server:
         peer = step.peer
         assert peer is not None
         self._quiet.say(f"refused {peer.sender}: {reason.value}")
-        if self._gate.may_stray(peer, self._now):
+        if self._gate.may_stray(peer, self._scheduler.monotonic()):
             self._send(peer, [ILLEGAL_REQUEST], step.size)
         else:
             peer.reply(None)

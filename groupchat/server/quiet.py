@@ -19,21 +19,21 @@ class Quiet:
     """Writes to the log, but no more than one line a second.
 
     Args:
-        time: returns the time, in milliseconds.
+        monotonic: returns the time, in milliseconds; it never goes back.
     """
 
-    def __init__(self, time: Callable[[], int]) -> None:
-        self._time = time
-        self._said = 0
+    def __init__(self, monotonic: Callable[[], int]) -> None:
+        self._monotonic = monotonic
+        self._quiet_until = 0
         self._unsaid = 0
 
     def say(self, line: str, level: int = logging.INFO) -> bool:
         """Write *line*, or count it. Return whether it is written."""
-        now = self._time()
-        if 0 <= now - self._said < LOG_MILLISECONDS:  # clocks are set back, too
+        now = self._monotonic()
+        if now < self._quiet_until:
             self._unsaid += 1
             return False
         more = f"; {self._unsaid:,} more before" if self._unsaid else ""
         log.log(level, "%s%s", line, more)
-        self._said, self._unsaid = now, 0
+        self._quiet_until, self._unsaid = now + LOG_MILLISECONDS, 0
         return True

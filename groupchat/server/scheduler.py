@@ -20,7 +20,10 @@ class Scheduler(Protocol):
     """The world."""
 
     def time(self) -> int:
-        """Return the time, in milliseconds since 1970-01-01 00:00 UTC."""
+        """Return the time, in milliseconds since 1970-01-01 00:00 UTC. It can be set, also back."""
+
+    def monotonic(self) -> int:
+        """Return the time in milliseconds since any moment. Nobody can set it."""
 
     def draw(self) -> bytes:
         """Return 16 unguessable bytes."""

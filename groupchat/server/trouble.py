@@ -19,12 +19,12 @@ class Trouble:
     refusals, among which it could be lost.
 
     Args:
-        time: returns the time, in milliseconds.
+        monotonic: returns the time, in milliseconds; it never goes back.
     """
 
-    def __init__(self, time: Callable[[], int]) -> None:
-        self._writes = Quiet(time)
-        self._reads = Quiet(time)
+    def __init__(self, monotonic: Callable[[], int]) -> None:
+        self._writes = Quiet(monotonic)
+        self._reads = Quiet(monotonic)
         self._told = False  # that nothing can be stored
 
     def stored(self, error: OSError | None) -> None:

@@ -66,6 +66,9 @@ class _Scheduler:
     def time(self) -> int:
         return EPOCH + self._machine.skew + self._world.now // MILLISECOND
 
+    def monotonic(self) -> int:
+        return self._world.now // MILLISECOND
+
     def draw(self) -> bytes:
         return self._world.draw(16)
 
