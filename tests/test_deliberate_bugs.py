@@ -146,8 +146,8 @@ BUGS = [
     Bug(
         "a transport's mistake costs nobody else his reply",
         "server/loop.py",
-        "            except Exception:",
-        "            except OSError:",
+        "        except Exception:\n            # Transports",
+        "        except OSError:\n            # Transports",
         "tests/test_server.py",
     ),
     Bug(
@@ -436,6 +436,21 @@ BUGS = [
         "            if connection.member in self._group:",
         "            if connection.member:",
         "tests/test_limits.py -k any_more",
+    ),
+    Bug(
+        "a clock that is wrong for a while silences nobody",
+        "server/loop.py",
+        "Stray(limits.stray, scheduler.monotonic)",
+        "Stray(limits.stray, lambda: max(self._now, scheduler.time()))",
+        "tests/test_limits.py -k clock",
+    ),
+    Bug(
+        "whoever may not have asked gets no more because many ask at once",
+        "server/stray.py",
+        "        self._take(peer, _LONGEST_BYTES)\n        return True",
+        "        self._take(peer, _LONGEST_BYTES)\n        self._take(peer, -_LONGEST_BYTES)\n"
+        "        return True",
+        "tests/test_limits.py -k together",
     ),
     Bug(
         "the demo checks every byte",

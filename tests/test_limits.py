@@ -3,14 +3,17 @@ and others nothing.
 """
 
 import logging
+from math import inf
 
 import attrs
 import pytest
 
 from groupchat.core.peer import FROM_MEMBER, FROM_STRANGER, UNWANTED, Reception
-from groupchat.core.plain import TOO_MANY
+from groupchat.core.plain import NOT_STORED, TOO_MANY, UNREADABLE
 from groupchat.core.sessions.messages import Ask, Mark, Open, Opened, Prove, decode_reply
 from groupchat.core.sessions.server import COOKIE_MILLISECONDS
+from groupchat.core.timeline import Page
+from groupchat.journal.storage import Damaged
 from groupchat.server import NO_LIMITS, Limits
 from groupchat.server.buckets import SOURCES, Buckets
 from tests.world import Recorder, SlowJournal, World
@@ -38,19 +41,24 @@ def test_a_bucket_begins_full_and_fills_up_again() -> None:
     assert buckets.take("b", 0) == 19
 
 
-def test_a_debt_is_no_greater_than_the_burst() -> None:
-    buckets = Buckets(rate=10)
+def test_a_debt_is_no_greater_than_it_may_be() -> None:
+    buckets, strict = Buckets(rate=10), Buckets(rate=10, debt=inf)
     for _ in range(1_000):
         buckets.take("a", 0)
+        strict.take("a", 0)
     assert buckets.take("a", 2_100) == 0
+    assert strict.take("a", 98_100) == 0
 
 
 def test_a_bucket_is_taken_from_by_the_amount_that_is_used() -> None:
-    buckets = Buckets(rate=10, burst=8.0)
+    buckets = Buckets(rate=10, burst=8.0, debt=8.0)
     assert buckets.take("a", 0, 0) == 80
     assert buckets.take("a", 0, 70) == 10
     assert buckets.take("a", 0, 70) == -60
     assert buckets.take("a", 0, 0) == -60
+    assert buckets.take("a", 0, -100) == 40
+    assert buckets.take("a", 0, -100) == 140
+    assert buckets.take("a", 0, 0) == 80
 
 
 def test_how_long_a_debt_takes() -> None:
@@ -388,6 +396,76 @@ def test_refusals_count_too_and_beyond_there_is_no_reply(request_: bytes) -> Non
     for _ in range(50):
         world.ask(stranger, request_)
     assert stranger.replies == [REFUSED] * 7 + [None] * 43  # 12 bytes too many each
+
+
+def test_those_who_ask_together_get_no_more_together() -> None:
+    """One address can have many members, and all of them can ask in one turn."""
+    world = World(limits=Limits(stray=100, requests=None, stranger_requests=None))
+    readers = [joined(world, f"r{n}", UDP, "198.51.100.1") for n in range(60)]
+    writer = joined(world, "writer")
+    world.wait(60)
+    for reader in readers:
+        reader.replies.clear()
+    for _ in range(20):
+        world.ask(writer, b"2 " + b"y" * 3_000)
+        for reader in readers:
+            world.server.receive(b"2 x", reader)
+        world.turn()
+        world.wait(10)
+    told = sum(map(received, readers))
+    assert 15_000 < told <= 100 * (200 + 8) + 60 * 20 * 3 * 3 + 3_100  # the last is a debt
+
+
+def test_what_was_reserved_and_not_needed_is_given_back() -> None:
+    world = World(limits=Limits(stray=1_000, requests=None))
+    reader = crowd(world, "198.51.100.1")
+    for _ in range(50):
+        world.ask(reader, b"2 x" * 1_300, b"junk")
+    assert received(reader) >= 8_000
+
+
+def test_to_be_told_that_it_was_too_much_counts_like_any_reply() -> None:
+    world = World(limits=Limits(stray=10, requests=10))
+    reader = joined(world, "reader", UDP, "198.51.100.1")
+    told = 0
+    for _ in range(200):
+        world.now += 200
+        told += sum(world.server.receive(b"5", reader).told for _ in range(4))
+    assert told > 200
+    assert 300 < received(reader) <= 10 * (40 + 8) + len(TOO_MANY)
+    assert set(reader.replies) == {b"", TOO_MANY, None}
+
+
+def test_what_was_not_stored_counts_too_and_no_empty_reply_stands_for_it() -> None:
+    """That would say that it has been done."""
+    journal = SlowJournal()
+    world = World(journal, Limits(stray=10, requests=None))
+    far, near = (Recorder(name, UDP, ip) for name, ip in (("f", "10.0.0.1"), ("n", "127.0.0.1")))
+    for peer in (far, near):
+        world.ask(peer, b"1 " + peer.sender.encode())
+        journal.written()
+        peer.replies.clear()
+        for _ in range(50):
+            world.ask(peer, b"2 x")
+            journal.written(OSError("the disk is full"))
+    assert far.replies == [NOT_STORED] * 4 + [None] * 46  # 26 bytes too many each
+    assert near.replies == [NOT_STORED] * 50
+
+
+def test_what_cannot_be_read_counts_too() -> None:
+    world = World(limits=Limits(stray=20, requests=None))
+    world.journal.chat.group.timeline._page_bytes = 40
+    reader = crowd(world, "198.51.100.1")
+    timeline = world.journal.chat.group.timeline
+    timeline.shelve(timeline.closed(0), _unreadable)
+    for _ in range(50):
+        world.ask(reader, b"5")
+    assert reader.replies.count(UNREADABLE) == 3
+    assert received(reader) == 3 * len(UNREADABLE)
+
+
+def _unreadable(first: int) -> Page:
+    raise Damaged(f"page {first} is damaged")
 
 
 @pytest.mark.parametrize("source", ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"])

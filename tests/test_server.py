@@ -111,6 +111,21 @@ def test_a_broken_transport_costs_nobody_else_his_reply(
     assert "could not answer bad" in caplog.messages
 
 
+def test_a_request_that_breaks_something_has_no_reply_and_is_said_so(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A connection may have so many requests without an answer, and no more."""
+
+    class Unwelcome(Recorder):
+        def welcome(self) -> None:
+            raise RuntimeError("a bug")
+
+    peer = Unwelcome("a")
+    world.ask(peer, b"1 Alice", b"5")
+    assert peer.replies == [None, b""]
+    assert "could not carry out what a asked" in caplog.messages
+
+
 # --- The journal ------------------------------------------------------------------------------
 
 

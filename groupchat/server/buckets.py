@@ -26,21 +26,22 @@ class Buckets:
     Args:
         rate: tokens a second; None for as many as anybody wants.
         burst: seconds for which a key that has been quiet can go at twice the rate.
+        debt: seconds for which one that has gone too fast is remembered at the most.
     """
 
-    def __init__(self, rate: int | None, burst: float = 2.0) -> None:
+    def __init__(self, rate: int | None, burst: float = 2.0, debt: float = 2.0) -> None:
         self._rate = rate
         self._full = 0.0 if rate is None else rate * burst
+        self._empty = 0.0 if rate is None else -rate * debt
         self._buckets: dict[str, _Bucket] = {}
 
     def take(self, key: str, now: int, tokens: float = 1) -> float:
-        """Take tokens and return how many are left: less than 0 is a debt. A debt is no greater
-        than the burst.
+        """Take tokens and return how many are left: less than 0 is a debt.
 
         Args:
             key: whose tokens.
             now: the time, in milliseconds; it never goes back.
-            tokens: how many.
+            tokens: how many; less than 0 gives some back.
         """
         if self._rate is None:
             return 0.0
@@ -52,7 +53,7 @@ class Buckets:
         filled = (now - bucket.time) * self._rate / 1_000
         level = min(self._full, bucket.tokens + filled) - tokens
         bucket.time = now
-        bucket.tokens = max(level, -self._full)
+        bucket.tokens = max(level, self._empty)
         return level
 
     def wait(self, left: float) -> float:

@@ -18,7 +18,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from attrs import evolve, frozen
+from attrs import define, evolve
 
 from groupchat.core import (
     ILLEGAL_REQUEST,
@@ -48,6 +48,7 @@ from groupchat.server.limits import Limits
 from groupchat.server.quiet import Quiet
 from groupchat.server.scheduler import Scheduler
 from groupchat.server.silence import TICK_SECONDS, Silence
+from groupchat.server.stray import Stray
 from groupchat.server.trouble import Trouble
 
 __all__ = ["GATHERED_REQUESTS", "Server"]
@@ -61,7 +62,7 @@ GATHERED_REQUESTS: Final = 10_000
 _UNLIMITED: Final = 1 << 40  # bytes
 
 
-@frozen
+@define(eq=False)
 class _Step:
     """One request, or order of our own, judged."""
 
@@ -72,6 +73,8 @@ class _Step:
     """What to answer: a command that will have been carried out, or bytes; None for nothing."""
     record: Record | None = None
     """What has to be in the log first."""
+    reserved: bool = False
+    """Whether there is a reservation for a long reply by datagram."""
 
 
 class Server:
@@ -93,7 +96,8 @@ class Server:
         self._sessions = Sessions(self._chat, scheduler.draw(), scheduler.draw)
         self._quiet = Quiet(scheduler.monotonic)
         self._trouble = Trouble(scheduler.monotonic)
-        self._gate = Gate(limits)
+        self._gate = Gate(limits, scheduler.monotonic)
+        self._stray = Stray(limits.stray, scheduler.monotonic)
         self._audience = Audience(self._sessions, scheduler.call_later, self._trouble.unreadable)
         self._gathered: list[tuple[bytes | None, Peer]] = []
         self._orders: list[tuple[str, Command | Drop]] = []  # of our own, carried out like requests
@@ -128,12 +132,11 @@ class Server:
     def receive(self, request: bytes, peer: Peer) -> Reception:
         """Take one request. Its reply goes to *peer*, later."""
         sender = self._sender(request, peer)
-        now = self._scheduler.monotonic()
         member = sender if sender in self._group else None
-        reception = self._gate.judge(peer, member, now)
+        reception = self._gate.judge(peer, member)
         if not reception.wanted:
             if reception.told and not request.startswith(b"@"):
-                peer.reply([TOO_MANY])
+                self._send(_Step(peer, len(request), None), peer, [TOO_MANY])
             return reception
         if peer.datagram is not None and len(self._gathered) >= GATHERED_REQUESTS:
             return UNWANTED
@@ -210,14 +213,17 @@ class Server:
         if isinstance(command, Refused | Update):
             return _Step(peer, len(request), command)
         standing = self._group.standing(sender) if sender in self._group else 0
-        record = Record(self._now, sender, standing, (command,), self._budget(peer))
-        return _Step(peer, len(request), command, record)
+        step = _Step(peer, len(request), command)
+        budget = self._budget(step, peer)
+        step.record = Record(self._now, sender, standing, (command,), budget)
+        return step
 
-    def _budget(self, peer: Peer) -> int | None:
-        """Return most bytes of a plain reply to *peer*; below 0 if there must be none."""
+    def _budget(self, step: _Step, peer: Peer) -> int | None:
+        """Return most bytes of the plain reply to *step*; below 0 if there must be none."""
         if peer.datagram is None:
             return self._limits.reply
-        return REPLY_BYTES if self._gate.may_stray(peer, self._scheduler.monotonic()) else -1
+        step.reserved = self._stray.reserve(peer)
+        return REPLY_BYTES if step.reserved else -1
 
     def _appended(self, steps: list[_Step], error: OSError | None) -> None:
         self._appending = False
@@ -235,16 +241,16 @@ class Server:
         """Apply and answer *steps*, in their order."""
         end = self._group.timeline.end
         for step in steps:
+            reply: Heard | Iterable[bytes] | None = None
             try:
-                self._carry_out(step, stored)
+                reply = self._carry_out(step, stored)
             except Damaged as error:
                 self._trouble.unreadable(step.peer.sender if step.peer else SERVER, error)
-                if step.peer is not None:
-                    step.peer.reply([UNREADABLE])
+                reply = [UNREADABLE]
             except Exception:
-                # Transports can be anybody's. The mistakes of one must not cost the members
-                # who use another their replies.
-                log.exception("could not answer %s", step.peer and step.peer.sender)
+                log.exception("could not carry out what %s asked", step.peer and step.peer.sender)
+            if step.peer is not None:
+                self._answer(step, step.peer, reply)
         if self._group.timeline.end != end:
             self._audience.tell()
         if self._at_rest and not self._gathered and not self._orders:
@@ -252,30 +258,55 @@ class Server:
             self._appending = True  # nothing else any more
             self._journal.rest(lambda _: stopped())
 
-    def _carry_out(self, step: _Step, stored: bool) -> None:
+    def _carry_out(self, step: _Step, stored: bool) -> Heard | Iterable[bytes] | None:
+        """Apply *step*, and return what to answer."""
         peer, what, record = step.peer, step.what, step.record
         reply = self._apply(record) if record and stored else None
-        if peer is None:
-            return
+        if peer is None or what is None:
+            return None
         if record and stored and any(isinstance(entry, Join) for entry in record.commands):
             peer.welcome()
         if isinstance(what, Heard):
-            if record:
-                what = self._sessions.stored(what, stored)
             self._silence.used(peer, what.sender)
-            self._audience.answer(what, peer)
-        elif isinstance(what, Refused):
-            self._refuse(what.reason, step)
-        elif isinstance(what, bytes) or what is None:
-            peer.reply(None if what is None else [what])
-        elif record and not stored:
-            peer.reply([NOT_STORED])
-        elif reply is None and peer.sender not in self._group:
-            self._refuse(Reason.NOT_A_MEMBER, step)  # his join was not stored
-        else:
-            self._silence.used(peer, peer.sender)
-            reply = reply or self._group.reply(what, peer.sender, self._budget(peer))
-            self._send(peer, encode(reply), step.size)
+            return self._sessions.stored(what, stored) if record else what
+        if isinstance(what, bytes):
+            return [what]
+        if isinstance(what, Refused):
+            return self._refusal(what.reason, peer)
+        if record and not stored:
+            return [NOT_STORED]
+        if reply is None and peer.sender not in self._group:
+            return self._refusal(Reason.NOT_A_MEMBER, peer)  # his join was not stored
+        self._silence.used(peer, peer.sender)
+        if reply is None:
+            reply = self._group.reply(what, peer.sender, self._budget(step, peer))
+        return encode(reply)
+
+    def _answer(self, step: _Step, peer: Peer, reply: Heard | Iterable[bytes] | None) -> None:
+        """Have every request get its one reply, or be told that there is none, in their order."""
+        try:
+            if isinstance(reply, Heard):
+                self._audience.answer(reply, peer)
+            else:
+                self._send(step, peer, reply)
+        except Exception:
+            # Transports can be anybody's. The mistakes of one must not cost the members
+            # who use another their replies.
+            log.exception("could not answer %s", peer.sender)
+
+    def _send(self, step: _Step, peer: Peer, pieces: Iterable[bytes] | None) -> None:
+        """Send a reply, or as much as may be sent to somebody who has perhaps not asked."""
+        readable = None if pieces is None else self._readable(pieces, peer)
+        if peer.datagram is None:
+            peer.reply(readable)
+            return
+        whole = b"".join(readable or ())
+        beyond = max(0, len(whole) - 3 * step.size)
+        if step.reserved or (beyond and self._stray.reserve(peer)):
+            self._stray.settle(peer, beyond)
+        elif beyond:
+            readable = None
+        peer.reply(None if readable is None else [whole] if whole else [])
 
     def _apply(self, record: Record) -> Roster | News | None:
         group, sender = self._group, record.sender
@@ -292,14 +323,6 @@ class Server:
                 log.info("%s left; members: %d", before, len(group))
         return reply
 
-    def _send(self, peer: Peer, pieces: Iterable[bytes], size: int) -> None:
-        if peer.datagram is not None:
-            whole = b"".join(pieces)
-            self._gate.stray(peer, len(whole) - 3 * size, self._scheduler.monotonic())
-            peer.reply([whole] if whole else [])
-        else:
-            peer.reply(self._readable(pieces, peer))
-
     def _readable(self, pieces: Iterable[bytes], peer: Peer) -> Iterator[bytes]:
         """Yield *pieces*, which are made as they are sent, as far as they can be read."""
         separator = b""
@@ -311,14 +334,9 @@ class Server:
             self._trouble.unreadable(peer.sender, error)
             yield separator + UNREADABLE
 
-    def _refuse(self, reason: Reason, step: _Step) -> None:
-        peer = step.peer
-        assert peer is not None
+    def _refusal(self, reason: Reason, peer: Peer) -> Iterable[bytes]:
         self._quiet.say(f"refused {peer.sender}: {reason.value}")
-        if self._gate.may_stray(peer, self._scheduler.monotonic()):
-            self._send(peer, [ILLEGAL_REQUEST], step.size)
-        else:
-            peer.reply(None)
+        return [ILLEGAL_REQUEST]
 
     def _tick(self) -> None:
         """Have those looked for who have been silent for too long; let go of what is too old."""
