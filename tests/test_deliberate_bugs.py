@@ -453,6 +453,14 @@ BUGS = [
         "tests/test_limits.py -k together",
     ),
     Bug(
+        "what is carried out when a server stops is answered",
+        "cli/serve.py",
+        "    stopped = asyncio.Event()\n    server.stop(",
+        "    for listener in listeners:\n        await listener.close()\n"
+        "    stopped = asyncio.Event()\n    server.stop(",
+        "tests/cli/test_serve.py -k last_replies",
+    ),
+    Bug(
         "the demo checks every byte",
         "client/demo.py",
         "    if seen != expected:",

@@ -137,8 +137,8 @@ class World:
         end = self.now + round(1_000 * seconds)
         while True:
             self.timers = [timer for timer in self.timers if not timer.cancelled]
-            timer = min(self.timers, key=lambda timer: timer.time)
-            if timer.time > end:
+            timer = min(self.timers, key=lambda timer: timer.time, default=None)
+            if timer is None or timer.time > end:
                 break
             self.timers.remove(timer)
             self.now = max(self.now, timer.time)

@@ -107,6 +107,12 @@ class Audience:
         for sender in [s for s, follower in self._followers.items() if follower.peer is peer]:
             del self._followers[sender]
 
+    def close(self) -> None:
+        """Tell nobody any more; whoever waits gets no answer."""
+        for sender in list(self._held):
+            self._release(sender)
+        self._followers.clear()
+
     def _release(self, sender: str) -> None:
         held = self._held.pop(sender, None)
         if held is not None:

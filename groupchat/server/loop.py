@@ -104,11 +104,12 @@ class Server:
         self._unstored: list[tuple[str, Command | Drop]] = []  # those to be tried again
         self._scheduled = False
         self._appending = False
-        self._at_rest: Callable[[], None] | None = None
+        self._stopped: Callable[[], None] | None = None
+        self._over = False  # the last batch has been made
         self._now = self._chat.time  # in the log; all else is measured by what nobody can set
         self._silence = Silence(self._group, limits)
         for sender in map(str, self._group.members):
-            if "#" in sender:  # a connection, and it ended when the server did
+            if _is_connection(sender):  # it ended when the server did, and could not leave
                 self._orders.append((sender, Leave()))
         self._wake()
         scheduler.call_later(TICK_SECONDS, self._tick)
@@ -122,8 +123,8 @@ class Server:
         """Take note of a connection, and return whether it may stay."""
         # After a restart, numbers of connections come again. Who is still to leave under one, since
         # that could not be written down, must not be taken for whoever has it now.
-        ghost = "#" in peer.sender and peer.sender in self._group
-        if ghost or not self._gate.come(peer):
+        ghost = _is_connection(peer.sender) and peer.sender in self._group
+        if self._over or ghost or not self._gate.come(peer):
             self._quiet.say(f"no more connections for {peer.sender}", logging.WARNING)
             return False
         self._silence.come(peer)
@@ -138,7 +139,7 @@ class Server:
             if reception.told and not request.startswith(b"@"):
                 self._send(_Step(peer, len(request), None), peer, [TOO_MANY])
             return reception
-        if peer.datagram is not None and len(self._gathered) >= GATHERED_REQUESTS:
+        if peer.datagram is not None and (self._over or len(self._gathered) >= GATHERED_REQUESTS):
             return UNWANTED
         if member is not None:
             self._silence.heard(member)
@@ -151,12 +152,17 @@ class Server:
         self._gate.gone(peer)
         self._silence.gone(peer)
         self._audience.gone(peer)
-        self._gathered.append((None, peer))
-        self._wake()
+        if not self._over:  # else it is one of those who were ordered to leave
+            self._gathered.append((None, peer))
+            self._wake()
 
     def stop(self, stopped: Callable[[], None]) -> None:
-        """Carry out what has arrived, write down what is worth keeping, and call *stopped*."""
-        self._at_rest = stopped
+        """Carry out and answer what has arrived, and nothing that comes later. Then have those
+        leave who are connections, write down what is worth keeping, and call *stopped*.
+
+        Whoever listens is to go on until then, for the last replies, and be closed after it.
+        """
+        self._stopped = stopped
         self._wake()
 
     def _sender(self, request: bytes, peer: Peer) -> str:
@@ -170,6 +176,10 @@ class Server:
     def _turn(self) -> None:
         self._scheduled = False
         gathered, self._gathered = self._gathered, []
+        if self._over:
+            for _, peer in gathered:
+                self._answer(_Step(peer, 0, None), peer, None)
+            return
         # As late as can be: who was heard while the last batch was written, stays.
         idle = [(sender, Leave()) for sender in self._silence.members()]
         orders, self._orders = [*self._orders, *idle], []
@@ -184,6 +194,13 @@ class Server:
                 steps.append(self._judge_session(request, peer, draft))
             else:
                 steps.append(self._judge_plain(request, peer, draft))
+        if self._stopped is not None:
+            self._over = True
+            # Those who are connections, or will be members when all this is carried out.
+            senders = [*self._group.members, *(step.record.sender for step in steps if step.record)]
+            for sender in filter(_is_connection, map(str, dict.fromkeys(senders))):
+                step = self._order(sender, Leave(), draft)
+                steps += [step] if step else []
         records = [step.record for step in steps if step.record]
         if records:
             self._appending = True
@@ -232,9 +249,11 @@ class Server:
             # Who was silent for too long may be heard again by the next tick, which looks anew. A
             # connection that has ended is not.
             orders = [step.record for step in steps if step.peer is None and step.record]
-            self._unstored += [(order.sender, Leave()) for order in orders if "#" in order.sender]
+            self._unstored += [
+                (order.sender, Leave()) for order in orders if _is_connection(order.sender)
+            ]
         self._finish(steps, stored=error is None)
-        if self._gathered or self._orders or self._at_rest:
+        if self._gathered or self._orders or self._stopped:
             self._wake()
 
     def _finish(self, steps: list[_Step], *, stored: bool) -> None:
@@ -253,9 +272,9 @@ class Server:
                 self._answer(step, step.peer, reply)
         if self._group.timeline.end != end:
             self._audience.tell()
-        if self._at_rest and not self._gathered and not self._orders:
-            stopped, self._at_rest = self._at_rest, None
-            self._appending = True  # nothing else any more
+        if self._over and self._stopped is not None:
+            stopped, self._stopped = self._stopped, None
+            self._audience.close()
             self._journal.rest(lambda _: stopped())
 
     def _carry_out(self, step: _Step, stored: bool) -> Heard | Iterable[bytes] | None:
@@ -340,6 +359,8 @@ class Server:
 
     def _tick(self) -> None:
         """Have those looked for who have been silent for too long; let go of what is too old."""
+        if self._over:
+            return
         self._scheduler.call_later(TICK_SECONDS, self._tick)
         for peer in self._silence.tick():
             peer.close()
@@ -354,3 +375,8 @@ class Server:
         if drop is not None:
             self._orders.append((SERVER, drop))
         self._wake()
+
+
+def _is_connection(sender: str) -> bool:
+    """Whether *sender* is a connection, and gone for ever when that ends."""
+    return "#" in sender

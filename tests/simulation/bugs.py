@@ -252,6 +252,12 @@ BUGS = (
         "pass",
     ),
     Bug(
+        "answers nobody when it stops",
+        "groupchat.server.loop:Server._answer",
+        "if isinstance(reply, Heard):",
+        "if self._over:\n            peer.reply(None)\n        elif isinstance(reply, Heard):",
+    ),
+    Bug(
         "sends away who was heard of lately",
         "groupchat.server.silence:Silence.heard",
         "self._members[member] = self._ticks",

@@ -71,6 +71,11 @@ class Connection:
         if tell_client:
             world.call_later(self._late(), self._close)
 
+    def end(self) -> None:
+        """The server closes it. What it has not sent by then is lost."""
+        if self._peer is not None and not self.pipe.over:
+            self._peer.lost()
+
     def deliver(self, message: bytes, horizon: int) -> None:
         """Have the server's *message* arrive."""
         world = self.network.world

@@ -76,6 +76,9 @@ class Broken(Protocol):
     def broken(self) -> None:
         """Break."""
 
+    def end(self) -> None:
+        """Be closed by the server."""
+
 
 def host_of(address: str) -> str:
     """Return the machine that an address is on."""
@@ -147,6 +150,11 @@ class Network:
         self.service, self.life = service, life
         self._numbers = 0
         self.heard.clear()
+
+    def server_closes(self) -> None:
+        """The server closes its connections, and is told that they have ended."""
+        for connection in self.connections:
+            connection.end()
 
     def server_goes(self) -> None:
         """There is no server any more, and so no connection."""
