@@ -153,8 +153,8 @@ BUGS = [
     Bug(
         "a member whose connection ends leaves the group",
         "server/loop.py",
-        "                step = self._order(peer.sender, Leave(), draft)",
-        "                step = None",
+        "                batch.end(peer)",
+        "                pass",
         "tests/test_server.py",
     ),
     Bug(
@@ -459,6 +459,27 @@ BUGS = [
         "    for listener in listeners:\n        await listener.close()\n"
         "    stopped = asyncio.Event()\n    server.stop(",
         "tests/cli/test_serve.py -k last_replies",
+    ),
+    Bug(
+        "an answer that nobody reads is not kept",
+        "server/audience.py",
+        "        peer.reply(self._when_read(heard, peer, follower))",
+        "        peer.reply(list(self._when_read(heard, peer, follower)))",
+        "tests/test_audience.py -k read",
+    ),
+    Bug(
+        "only members follow",
+        "server/audience.py",
+        "if heard.ask.follow and heard.sender in self._group:",
+        "if heard.ask.follow:",
+        "tests/test_audience.py -k members",
+    ),
+    Bug(
+        "while the disk is slow, what waits for it is bounded",
+        "server/inbox.py",
+        "if self._bytes >= GATHERED_BYTES else 0.0",
+        "if False else 0.0",
+        "tests/test_server.py -k bytes_wait",
     ),
     Bug(
         "the demo checks every byte",

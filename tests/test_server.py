@@ -6,11 +6,12 @@ from collections.abc import Iterable
 import pytest
 
 from groupchat.core import Join, Leave, Send
+from groupchat.core.peer import FROM_STRANGER, UNWANTED
 from groupchat.core.plain import NOT_STORED, REPLY_BYTES
 from groupchat.core.records import SERVER, Drop, Record
 from groupchat.core.sessions.messages import Answer, Ask, Mark, Open, Opened, decode_reply
 from groupchat.server import Limits
-from groupchat.server.loop import GATHERED_REQUESTS
+from groupchat.server.inbox import CROWDED_BYTES, GATHERED_BYTES, GATHERED_REQUESTS
 from groupchat.server.quiet import LOG_MILLISECONDS
 from tests.world import Recorder, SlowJournal, World
 
@@ -396,6 +397,26 @@ def test_while_the_journal_is_slow_so_many_datagrams_wait_and_no_more(
     world.turn()
     assert len(alice.replies) == 1 + GATHERED_REQUESTS
     assert stream.replies == [REFUSED]
+
+
+def test_while_the_journal_is_slow_so_many_bytes_wait_and_connections_are_read_slowly(
+    journal: SlowJournal,
+) -> None:
+    world = World(journal)
+    streams: list[Recorder] = []
+    alice, datagram = Recorder("a"), Recorder("d", 65_507)
+    world.ask(alice, b"1 Alice")
+    line = b"2 " + b"x" * 64_000
+    while len(streams) * len(line) < GATHERED_BYTES:
+        streams.append(Recorder(f"tcp {len(streams)}"))
+        assert world.server.receive(line, streams[-1]) == FROM_STRANGER
+    assert world.server.receive(line, streams[0]).pause == len(line) / CROWDED_BYTES > 60
+    assert world.server.receive(b"5", streams[1]).pause == 1 / CROWDED_BYTES  # it asks for little
+    assert world.server.receive(b"5", datagram) == UNWANTED
+    journal.written()
+    world.turn()
+    assert [len(peer.replies) for peer in streams] == [2, 2, *[1] * (len(streams) - 2)]
+    assert world.server.receive(line, streams[0]) == FROM_STRANGER
 
 
 def test_plain_requests_and_sessions_are_one_batch(journal: SlowJournal) -> None:

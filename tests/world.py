@@ -10,7 +10,7 @@ from groupchat.journal import MemoryJournal
 from groupchat.journal.interface import Done
 from groupchat.server import NO_LIMITS, Limits, Server
 
-__all__ = ["Recorder", "SlowJournal", "World"]
+__all__ = ["Recorder", "Slow", "SlowJournal", "World"]
 
 
 class Recorder:
@@ -40,6 +40,25 @@ class Recorder:
 
     def close(self) -> None:
         self.closed = True
+
+
+class Slow(Recorder):
+    """A connection whose reader takes what there is when the test says so."""
+
+    def __init__(self, sender: str) -> None:
+        super().__init__(sender)
+        self.unread: list[Callable[[], None]] = []
+
+    def reply(self, pieces: Iterable[bytes] | None) -> None:
+        self.unread.append(lambda: super(Slow, self).reply(pieces))
+
+    def push(self, pieces: Iterable[bytes], sent: Callable[[], None]) -> None:
+        self.unread.append(lambda: super(Slow, self).push(pieces, sent))
+
+    def read(self) -> None:
+        """Take all that there is."""
+        while self.unread:
+            self.unread.pop(0)()
 
 
 class SlowJournal:
