@@ -198,9 +198,7 @@ class Server:
             # Who was silent for too long may be heard again by the next tick, which looks anew. A
             # connection that has ended is not.
             orders = [step.record for step in steps if step.peer is None and step.record]
-            self._unstored += [
-                (order.sender, Leave()) for order in orders if is_connection(order.sender)
-            ]
+            self._unstored += [(one.sender, Leave()) for one in orders if is_connection(one.sender)]
         self._finish(steps, stored=error is None)
         if self._inbox or self._orders or self._stopped:
             self._wake()

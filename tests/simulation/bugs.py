@@ -248,7 +248,7 @@ BUGS = (
     Bug(
         "has members stay whose connection has ended",
         "groupchat.server.loop:Server._appended",
-        'self._unstored += [(order.sender, Leave()) for order in orders if "#" in order.sender]',
+        "self._unstored += [(one.sender, Leave()) for one in orders if is_connection(one.sender)]",
         "pass",
     ),
     Bug(
