@@ -461,9 +461,8 @@ BUGS = [
     Bug(
         "whoever may not have asked gets no more because many ask at once",
         "server/stray.py",
-        "        self._take(peer, _LONGEST_BYTES)\n        return True",
-        "        self._take(peer, _LONGEST_BYTES)\n        self._take(peer, -_LONGEST_BYTES)\n"
-        "        return True",
+        "        if self._take(peer, _LONGEST_BYTES) >= -_LONGEST_BYTES:\n",
+        "        if self._take(peer, 0) >= 0:\n",
         "tests/test_limits.py -k together",
     ),
     Bug(
