@@ -327,7 +327,8 @@ BUGS = [
         "junk with a member's address does not silence him",
         "transports/shield.py",
         "        verdicts = dict.fromkeys(map(_key, self._flooding), _DROP)\n"
-        "        verdicts.update((_key(a), _SHARE if a in self._crowding else _PASS) for a in known)\n",
+        "        verdicts.update((_key(a), _SHARE if a in self._crowding else _PASS)"
+        " for a in known)\n",
         "        verdicts = {_key(a): _SHARE if a in self._crowding else _PASS for a in known}\n"
         "        verdicts.update(dict.fromkeys(map(_key, self._flooding), _DROP))\n",
         "tests/transports/test_shield.py -k does_not_silence",

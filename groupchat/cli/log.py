@@ -35,14 +35,14 @@ class _Writer(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Hand over one line, if there is room."""
-        line = self.format(record)
-        try:
-            if self._left_out:
-                self._lines.put_nowait(f"{self._left_out:,} lines of the log are left out here")
-                self._left_out = 0
-            self._lines.put_nowait(line)
-        except queue.Full:
+        room = WAITING_LINES - self._lines.qsize()  # nobody else hands over any
+        if room <= bool(self._left_out):
             self._left_out += 1
+            return
+        if self._left_out:
+            self._lines.put_nowait(f"{self._left_out:,} lines of the log are left out here")
+            self._left_out = 0
+        self._lines.put_nowait(self.format(record))
 
     def flush(self) -> None:
         """Do not wait: see above."""

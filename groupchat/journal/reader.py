@@ -202,14 +202,9 @@ class Reader:
             for row in self._fill(chain, self._by_hand().batches(chain.number)):
                 gaps += isinstance(row, Gap)
                 yield row
-        snapshot = None
-        with contextlib.suppress(Damaged):
-            snapshot = self.snapshot()
-        newest = snapshot.number if snapshot is not None else 0
-        if snapshot is not None and newest > chain.number and not self.served:
-            yield _gap(chain, newest, snapshot.records)
-        elif cause and newest != chain.number:
-            yield Gap(chain.number + 1, None, None, cause)
+        end = self._end(chain, cause)
+        if end is not None:
+            yield end
         elif cause and not gaps:  # else these tell
             self.troubles.append(cause)
 
@@ -235,6 +230,17 @@ class Reader:
             chain.records = header.records
             chain.add(row)
             yield row
+
+    def _end(self, chain: Chain, cause: str) -> Gap | None:
+        """Return what may be missing after the last batch that was found, at the end of *chain*."""
+        snapshot = None
+        with contextlib.suppress(Damaged):
+            snapshot = self.snapshot()
+        if snapshot is not None and snapshot.number > chain.number and not self.served:
+            return _gap(chain, snapshot.number, snapshot.records)
+        if self._peek is not None or (snapshot is not None and snapshot.number == chain.number):
+            return None
+        return Gap(chain.number + 1, None, None, cause or "; ".join(self.troubles))
 
     def _look(self) -> None:
         self._peek = self._open.enter_context(Peek(self._path))

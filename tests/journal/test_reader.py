@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from groupchat.core import Join, Send
-from groupchat.journal import Unusable
+from groupchat.journal import Damaged, Unusable
 from groupchat.journal import reader as reader_module
+from groupchat.journal.compaction import compact
 from groupchat.journal.files import Newer, lock
 from groupchat.journal.peek import Peek
 from groupchat.journal.rawfile import RawFile
@@ -18,6 +19,7 @@ from groupchat.journal.reader import Gap, Reader
 from groupchat.journal.retention import Retention
 from groupchat.journal.salvage import Salvage
 from groupchat.journal.storage import Row
+from groupchat.journal.verification import verify
 from tests.journal.making import (
     Keeper,
     batch,
@@ -150,6 +152,41 @@ def test_a_file_that_ends_too_early(path: Path) -> None:
     assert 20 < len(found) < 173
     assert [row for row in whole if row in found] == found
     assert gaps
+
+
+def test_where_nothing_tells_how_it_ended_it_may_not_be_whole(tmp_path: Path) -> None:
+    """A server that is killed leaves no snapshot of the end."""
+    path = tmp_path / "chat.journal"
+    one = journal(path)
+    many(one, 600, a_batch=1)
+    one.journal.close()
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    found, gaps, _ = read(path)
+    assert 100 < len(found) < 600
+    assert len(gaps) == 1
+    assert gaps[0].startswith(f"what followed batch {len(found)}, if anything, cannot be read: ")
+    assert verify(path).lost == gaps
+    before = fingerprint(path)
+    with pytest.raises(Damaged, match="what followed batch"):
+        compact(path)
+    assert fingerprint(path) == before
+
+
+def test_the_last_batch_is_missed_without_a_snapshot_too(tmp_path: Path) -> None:
+    path = tmp_path / "chat.journal"
+    one = journal(path)
+    many(one, 30, a_batch=1)
+    one.journal.close()
+    whole = rows(path)
+    flipped(path, where(path, whole[-1]) + 20)
+    found, gaps, _ = read(path)
+    assert found == whole[:-1]
+    cause = f"batch {len(whole)} is not what was written"
+    assert gaps == [f"what followed batch {len(found)}, if anything, cannot be read: {cause}"]
+    assert verify(path).lost == gaps
+    with pytest.raises(Damaged):
+        compact(path)
 
 
 def test_any_page_can_be_lost(path: Path) -> None:
