@@ -21,38 +21,40 @@ plain protocol, from which it differs in one thing: all that waits comes with th
 that brings news, where a plain reply would be cut to fit a datagram.
 
 To a session that is gone on with, ``1`` and the name that it has is no second join, but only asks
-who is here. So what is piped in may begin with it, every time.
+who is here. So what is piped in may begin with it, every time. Another name is another member: what
+follows it is not to be said by this one, so a pipe ends there.
 """
 
 from enum import Enum
 from typing import Final
 
-from groupchat.client.failures import NoAnswer
+from groupchat.client.failures import NoAnswer, Over
 from groupchat.client.keyboard import Keyboard
+from groupchat.client.leftovers import Leftovers, shown
+from groupchat.client.outcomes import Earlier, why
 from groupchat.client.patience import Silent
+from groupchat.client.plain_conversation import PLAIN_HELP
 from groupchat.client.screen import Screen
 from groupchat.client.session import Session
-from groupchat.client.state import Slot
-from groupchat.core import ILLEGAL_REQUEST, Reason
-from groupchat.core.names import tidy_name
+from groupchat.client.slots import Slot
+from groupchat.core import ILLEGAL_REQUEST
+from groupchat.core.names import name_key, tidy_name
 from groupchat.core.plain import NOT_STORED
-from groupchat.core.sessions.client import (
+from groupchat.core.sessions.happenings import (
     Happening,
     Lost,
     NoSessions,
     Ready,
     Result,
-    Saved,
     Seen,
     Told,
     WhoIsHere,
 )
 from groupchat.core.sessions.messages import DONE
-from groupchat.core.sessions.server import INCOMPLETE, NOT_STORED_RESULT, code
+from groupchat.core.sessions.server import NOT_STORED_RESULT
 
-__all__ = ["HELP", "LEAVE_SECONDS", "PLAIN_HELP", "Conversation", "End", "Over"]
+__all__ = ["HELP", "LEAVE_SECONDS", "Conversation", "End"]
 
-PLAIN_HELP: Final = "1 NAME joins, 2 TEXT says, 3 NAME renames, 5 asks for news, 4 leaves."
 HELP: Final = f"{PLAIN_HELP} Also: who, seen."
 
 NO_ANSWER_YET: Final = "no answer yet, still trying"
@@ -62,7 +64,6 @@ LEAVE_SECONDS: Final = 5.0
 
 _WHO: Final = b"who"
 _SEEN: Final = b"seen"
-_REASONS: Final = {code(reason): reason.value for reason in Reason}
 
 
 class End(Enum):
@@ -74,15 +75,11 @@ class End(Enum):
     FORGOTTEN = "the server does not know the session, and a new one is to be begun"
 
 
-class Over(Exception):
-    """The session is over, and with it the conversation. The message says why."""
-
-
 class Conversation:
     """One conversation.
 
     Args:
-        session: by which it is held.
+        session: by which it is held. It is closed at the end.
         slot: what it was before, and where it is kept.
         keyboard: where lines come from.
         screen: where replies go.
@@ -107,14 +104,15 @@ class Conversation:
         self._screen = screen
         self._follow = follow
         self._timeout = timeout
-        self._resumed: Saved | None = slot.saved
-        self._earlier = len(slot.saved.commands) if slot.saved else 0  # asked by another process
+        self._resumed = slot.saved is not None
+        self._earlier = Earlier(slot.saved)
         self._waiting = 0
         self._ready = False
         self._member = False
         self._may_rejoin = False  # by the name that we have
         self._shows_names = False
         self._asked_who = False  # and not only joined
+        self._local: list[bytes] = []  # what was asked last, if it is no command
         self._told_silence = False
         self._end: End | None = None
 
@@ -128,9 +126,10 @@ class Conversation:
         Raises:
             NoAnswer: there was no answer for too long.
             Over: it cannot go on.
+            OSError: the server was never reached.
             Unwritable: nobody can see it.
         """
-        if self._resumed is not None:
+        if self._resumed:
             self._session.ask_seen()
         if self._follow:
             self._session.follow()
@@ -146,27 +145,53 @@ class Conversation:
                 self._session.settle()
                 return end
 
-    async def finish(self, end: End) -> None:
-        """Do what is left to do when it has ended, or was interrupted.
+    async def finish(self, end: End, *, quiet: bool) -> bool:
+        """Do what is left to do when it has ended, or was interrupted, and say what is left,
+        unless it is to be *quiet*. Return whether something will be asked again the next time.
 
         Raises:
             NoAnswer: we had to leave the group, and nobody knows whether we did.
+            Over: that we have come so far cannot be kept.
         """
-        saved = self._session.saved
-        if end is End.PLAIN:
-            return
-        gone = self._ready and not self._member
-        if end is End.LEFT or saved is None or not (saved.commands or (saved.joined and not gone)):
+        try:
+            if end in {End.PLAIN, End.FORGOTTEN}:
+                return False  # it goes on in another way
+            left = Leftovers() if end is End.LEFT else await self._leftovers()
+            if not quiet:
+                for line in left.lines():
+                    self._screen.tell(line)
+            worthless = self._is_worthless(end)
+            if self._member and not worthless:
+                await self._part()
+        finally:
+            await self._session.close()
+        if worthless:
             self._slot.forget()
-            return
-        for command in filter(None, saved.commands):
-            text = command.decode(errors="replace")
-            self._screen.tell(f"Not answered yet, and to be asked again the next time: {text}")
-        if self._slot.kept:
-            if self._screen.interactive and self._member:
-                self._screen.tell(f"You stay in the group as {self._name}. Connect again to go on.")
-        elif self._member:
+        return bool(left.kept)
+
+    def _is_worthless(self, end: End) -> bool:
+        """Whether there is nothing to go on with."""
+        saved = self._session.saved
+        gone = self._ready and not self._member
+        return end is End.LEFT or not (saved and (saved.commands or (saved.joined and not gone)))
+
+    async def _part(self) -> None:
+        """Stay in the group, if we can come back, or leave it."""
+        if not self._slot.kept:
             await self._leave()
+        elif self._screen.interactive:
+            self._screen.tell(f"You stay in the group as {self._name}. Connect again to go on.")
+
+    async def _leftovers(self) -> Leftovers:
+        saved, kept = self._session.saved, self._slot.saved
+        under_way = tuple(filter(None, saved.commands)) if saved else ()
+        unsent, more = await self._keyboard.rest()
+        unsent = [*self._local, *unsent]
+        if not self._slot.kept:
+            return Leftovers(unknown=under_way, unsent=unsent, more=more)
+        if saved and (kept is None or kept.number != saved.number):  # it could not be written
+            return Leftovers(unsent=[*under_way, *unsent], more=more)
+        return Leftovers(kept=under_way, unsent=unsent, more=more)
 
     async def _leave(self) -> None:
         """Leave the group, for the session cannot be kept."""
@@ -202,14 +227,16 @@ class Conversation:
     def _begin(self) -> None:
         """Take lines from now on."""
         self._ready = True
+        for line in self._earlier.lines:
+            self._screen.tell(line)
         if self._screen.interactive:
             self._screen.tell(HELP)
         self._keyboard.start(self._session.wake)
 
     def _result(self, result: Result) -> None:
         if self._earlier:
-            self._earlier -= 1
-            self._tell_earlier(result)
+            if self._earlier.take(result):
+                self._note(result.command)
             return
         done = result.word == DONE
         if result.word == NOT_STORED_RESULT:
@@ -217,7 +244,7 @@ class Conversation:
         elif not done:
             self._screen.show(ILLEGAL_REQUEST)
             if self._screen.interactive:
-                self._screen.tell(f"({_REASONS.get(result.word, result.word)})")
+                self._screen.tell(f"({why(result.word)})")
         if result.command.startswith(b"1 "):
             self._shows_names, self._asked_who = done, False
         if done:
@@ -233,21 +260,6 @@ class Conversation:
             self._member = True
         elif command == b"4":
             self._member = False
-
-    def _tell_earlier(self, result: Result) -> None:
-        """Tell what came of what another process of ours has asked for."""
-        if not result.command:
-            return  # it was no request
-        text = result.command.decode(errors="replace")
-        if text.startswith("+"):
-            text = "the end of a long message"
-        if result.word == DONE and not text.startswith("~"):
-            self._note(result.command)
-            self._screen.tell(f"Done, from before: {text}")
-        else:
-            partly = text.startswith("~") or result.word == INCOMPLETE
-            why = "only a part of it was sent" if partly else _REASONS.get(result.word, result.word)
-            self._screen.tell(f"Not done, from before: {text} ({why})")
 
     def _who_is_here(self, who: WhoIsHere) -> None:
         if not self._shows_names:
@@ -292,17 +304,18 @@ class Conversation:
             raise Over("the server knows no sessions any more")
         if why:
             self._screen.tell(f"The server gives no session ({why}); going on without.")
-        elif self._resumed is not None:
+        elif self._resumed:
             self._screen.tell("The server knows no sessions now; going on without the one it had.")
         self._end = End.PLAIN
 
     def _lost(self, lost: Lost) -> None:
-        for command in lost.commands:
-            text = command.decode(errors="replace")
-            self._screen.tell(f"Nobody knows what came of: {text}")
+        for line in Leftovers(unknown=lost.commands).lines():
+            self._screen.tell(line)
         as_name, join = f" as {self._name}" if self._name else "", self._join()
         self._slot.forget()
-        if self._ready:
+        first = self._keyboard.first
+        joins = first is not None and first.startswith(b"1 ")
+        if self._ready or (self._keyboard.piped and not joins):
             raise Over(f"the server does not know you{as_name} any more. Connect again. {join}")
         self._screen.tell(f"The server does not know you{as_name} any more. {join}")
         self._end = End.FORGOTTEN
@@ -325,37 +338,46 @@ class Conversation:
             self._keyboard.prompt()
         if not self._session.idle:
             return None
+        self._local = []
         if self._keyboard.first is not None:
-            self._ask()
+            self._ask(self._keyboard.first)
         elif not self._keyboard.ended:
             self._keyboard.prompt()
-        elif not self._follow:
+        elif not self._follow or self._screen.interactive:
             return End.DETACHED
         elif not self._member:
             raise Over("you are not in the group, so there is nothing to follow. Join: 1 NAME")
         return None
 
-    def _ask(self) -> None:
-        """Take lines that can travel together, and have them do so."""
+    def _ask(self, line: bytes) -> None:
+        """Take lines that can travel together, *line* being the first, and have them do so."""
         session, keyboard = self._session, self._keyboard
-        line = keyboard.take()
         joins = line.startswith(b"1 ")
+        ours = joins and self._is_ours(line)
+        if joins and not ours and self._resumed and self._member and keyboard.piped:
+            raise Over(
+                f"this is your session as {self._name}, and the input says: {shown(line)}. "
+                "To be somebody else: --as NAME, or --new"
+            )
+        keyboard.take()
+        local = line in {_SEEN, _WHO} or (ours and self._may_rejoin)
         if line == _SEEN:
             session.ask_seen()
-        elif line == _WHO or (joins and self._is_ours(line)):
+        elif local:
             self._shows_names, self._asked_who = True, line == _WHO
             session.ask_who()
         else:
             session.submit(line)
             if joins:
                 session.ask_who()
+        self._local = [line] if local else []
         self._may_rejoin = self._may_rejoin and not joins
         if not self._alone(line):
             while (following := keyboard.first) is not None and not self._alone(following):
                 session.submit(keyboard.take())
 
     def _is_ours(self, line: bytes) -> bool:
-        return self._may_rejoin and tidy_name(line[2:].decode(errors="replace")) == self._name
+        return name_key(line[2:].decode(errors="replace")) == name_key(self._name)
 
     @staticmethod
     def _alone(line: bytes) -> bool:

@@ -150,11 +150,28 @@ class Terminal:
     def type(self, keys: bytes) -> None:
         os.write(self._master, keys)
 
+    def resize(self, columns: int) -> None:
+        """Have the window so many columns, and tell nobody."""
+        import termios
+
+        termios.tcsetwinsize(self._master, (24, columns))
+
+    def hang_up(self) -> None:
+        """Close the window."""
+        os.close(self._master)
+        self._master = os.open(os.devnull, os.O_RDWR)
+
     def settings(self) -> list[Any]:
         """Return the modes that the terminal is in."""
         import termios
 
         return termios.tcgetattr(self._master)
+
+    def change(self, settings: list[Any]) -> None:
+        """Put the terminal into the modes *settings*."""
+        import termios
+
+        termios.tcsetattr(self._master, termios.TCSANOW, settings)
 
     def until(self, shown: bytes) -> bytes:
         """Return what was shown since the last call, up to the first *shown* that is new."""

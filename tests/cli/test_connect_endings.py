@@ -48,8 +48,7 @@ def test_a_signal_ends_it_and_leaves_the_group(
         wait_until_idle(program.process)
         program.process.send_signal(number)
         assert program.wait() == 0
-        assert program.out.rest() == []
-        assert program.err.rest() == [""]
+        assert program.out.rest() == program.err.rest() == []
     assert saw_alice_come_and_leave(watcher)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from groupchat.client.conversation import PLAIN_HELP
+from groupchat.client.plain_conversation import PLAIN_HELP
 from tests.cli.scripted import ScriptedServer, Terminal, wait_until_idle
 from tests.processes import Member, RunningServer, news_until, saw_alice_come_and_leave
 from tests.transports.recorder import POSIX

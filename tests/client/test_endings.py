@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from groupchat.cli.connect import KEPT
 from tests.cli.scripted import CONNECT, tells, wait_until_idle
 from tests.client.memory import MEASURED_CONNECT, MOST_KILOBYTES
 from tests.client.proxy import GOOD, Proxy
@@ -38,8 +39,9 @@ def test_a_server_that_never_answers_is_given_up(piped: bytes, sessions: Path) -
         url = f"udp://127.0.0.1:{silent.getsockname()[1]}"
         done = run("connect", "--timeout", "0.1", url, stdin=piped)
     assert (done.stdout, done.returncode) == (b"", 1)
-    still_trying, last = done.stderr.decode().splitlines()
+    still_trying, *unsent, last = done.stderr.decode().splitlines()
     assert still_trying == NO_ANSWER_YET
+    assert unsent == ["Not sent: 1 line: 1 Alice"] * bool(piped)
     assert tells(last, url, "no answer")
     assert list(sessions.iterdir()) == []
 
@@ -51,7 +53,9 @@ def test_a_closed_port_is_one_clear_line(transport: str, sessions: Path) -> None
         url = f"{transport}://127.0.0.1:{held.getsockname()[1]}"
         done = run("connect", url, stdin=b"1 Alice\n5\n")
     assert (done.stdout, done.returncode) == (b"", 1)
-    assert tells(done.stderr.decode(), url, "connection refused")
+    unsent, last = done.stderr.decode().splitlines()
+    assert unsent == "Not sent: 2 lines, of which the first is: 1 Alice"
+    assert tells(last, url, "connection refused")
     assert list(sessions.iterdir()) == []
 
 
@@ -65,7 +69,7 @@ def test_a_pipe_gives_up_in_the_end_and_the_next_goes_on(
             assert program.out.next() == "Watcher"
             proxy.down = True
             program.type("2 hi")
-            assert program.wait() == 1
+            assert program.wait() == KEPT
             *told, last = program.err.rest()
             assert told == [
                 NO_ANSWER_YET,
@@ -74,10 +78,14 @@ def test_a_pipe_gives_up_in_the_end_and_the_next_goes_on(
             assert tells(last, url, "no answer")
         # Nobody is there, so what is known is kept.
         done = run("connect", "--timeout", "0.1", url, stdin=b"5\n")
-        assert done.returncode == 1
+        assert done.returncode == KEPT
+        assert done.stderr.decode().splitlines()[1:-1] == [
+            "Not answered yet, and to be asked again the next time: 2 hi",
+            "Not sent: 1 line: 5",
+        ]
         proxy.down = False
         done = run("connect", url, stdin=b"2 ho\n")
-        assert done.stderr == b"Done, from before: 2 hi\nResuming as Alice; nothing new.\n"
+        assert done.stderr == b"Resuming as Alice; nothing new.\nDone, from before: 2 hi\n"
     assert watcher.ask(b"5") == b"Alice has joined\nAlice: hi\nAlice: ho"
 
 
@@ -101,7 +109,11 @@ def test_a_signal_ends_it_though_an_answer_is_awaited(
         program.process.send_signal(number)
         assert program.wait() == 0
         assert time.monotonic() - began < DEADLINE / 2
-        assert program.err.rest()[0] == ""
+        assert program.err.rest() == [
+            "Not answered yet, and to be asked again the next time: 2 hi"
+            if where == "in the middle"
+            else "Not sent: 1 line: 2 hi (and whatever follows in the input)"
+        ]
 
 
 # When what it shows cannot be written.
