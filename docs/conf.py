@@ -8,6 +8,7 @@ import pkgutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import attrs
 import click
 from docutils import nodes
 from docutils.statemachine import StringList
@@ -18,6 +19,8 @@ from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
 import groupchat
+from groupchat.cli.serve import serve
+from groupchat.server.limits import Limits as ServerLimits
 
 project = "groupchat"
 author = "The groupchat developers"
@@ -87,7 +90,8 @@ def find_public(
 
 
 # --- Limits -----------------------------------------------------------------------------------
-# The table of limits is read from the code: every public constant that is a number.
+# The tables of limits are read from the code: those that can be chosen, from the class that has
+# them; all others, from every public constant that is a number.
 
 # The unit of a constant, by the word in its name.
 UNITS = {
@@ -151,6 +155,40 @@ class Limits(SphinxDirective):
         return self.parse_content_to_nodes()
 
 
+class Options(SphinxDirective):
+    """``.. limit-options::`` a table of every limit that an option of ``serve`` changes."""
+
+    def run(self) -> list[nodes.Node]:
+        lines = [
+            ".. list-table::",
+            "   :header-rows: 1",
+            "",
+            "   * - option",
+            "     - default",
+            "     - what it bounds",
+        ]
+        for option, default, meaning in options():
+            lines += [f"   * - ``{option}``", f"     - {default}", f"     - {meaning}"]
+        self.content = StringList(lines, source="limit-options")
+        return self.parse_content_to_nodes()
+
+
+def options() -> Iterator[tuple[str, str, str]]:
+    """Yield option, default and meaning of each limit that can be chosen."""
+    defaults = {
+        parameter.name: parameter.default
+        for parameter in serve.params
+        if isinstance(parameter, click.Option)
+    }
+    for limit in attrs.fields(ServerLimits):
+        option = f"--max-{limit.name.replace('_', '-')}"
+        if not any(option in parameter.opts for parameter in serve.params):
+            raise ExtensionError(f"'groupchat serve' has no option {option}")
+        if defaults[limit.name] != limit.default:
+            raise ExtensionError(f"the default of {option} is not that of {limit.name}")
+        yield option, shown(limit.default), limit.metadata["help"]
+
+
 def constants() -> Iterator[tuple[str, str, str]]:
     """Yield module, name and meaning of each public constant that is a number, or several."""
     for found in pkgutil.walk_packages(groupchat.__path__, "groupchat."):
@@ -205,6 +243,7 @@ def unit(name: str) -> str:
 
 def setup(app: Sphinx) -> None:
     app.add_directive("limits", Limits)
+    app.add_directive("limit-options", Options)
     app.connect("missing-reference", find_public)
     app.connect("autodoc-process-docstring", split_property, priority=400)  # before Napoleon
     app.connect("sphinx-click-process-epilog", keep_epilog)

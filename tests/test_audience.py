@@ -6,6 +6,7 @@ from groupchat.core.sessions import server
 from groupchat.core.sessions.messages import Answer, Ask, Mark, Open, Opened, Prove, decode_reply
 from groupchat.server import Limits
 from groupchat.server.audience import MAX_WAIT_SECONDS
+from tests.core.sessions.desk import NONCE
 from tests.world import Recorder, World
 
 
@@ -18,15 +19,16 @@ class Listener:
         self.mark = Mark(0)
         kind, most = (("udp", 65_507), ("tcp", None))[not datagram]
         self.peer = Recorder(f"{kind} {name}", most)
-        reply = self.asked(Open("main"))
+        reply = self.asked(Open("main", NONCE))
         if isinstance(reply, Prove):
-            reply = self.asked(Open("main", reply.cookie))
+            reply = self.asked(Open("main", NONCE, reply.cookie))
         assert isinstance(reply, Opened)
         self.token = reply.token
         assert self.ask(b"1 " + name.encode()).results == ("done",)
 
     def asked(self, request: Open | Ask) -> object:
-        return decode_reply(self.world.ask(self.peer, request.encode()) or b"")
+        key = request.nonce if isinstance(request, Open) else request.token
+        return decode_reply(self.world.ask(self.peer, request.encode()) or b"", key)
 
     def next(self, *commands: bytes, wait: int = 0, follow: bool = False, who: bool = False) -> Ask:
         self.number += 1
@@ -47,14 +49,14 @@ class Listener:
 
     def last(self) -> Answer:
         """Take the answer that came last."""
-        answer = decode_reply(self.peer.replies[-1] or b"")
+        answer = decode_reply(self.peer.replies[-1] or b"", self.token)
         assert isinstance(answer, Answer)
         self.mark = answer.stop
         return answer
 
     def pushes(self) -> list[bytes]:
         """Return the lines of each message that came unasked, without their stamps."""
-        answers = [decode_reply(data) for data in self.peer.pushed]
+        answers = [decode_reply(data, self.token) for data in self.peer.pushed]
         assert all(isinstance(answer, Answer) and not answer.number for answer in answers)
         return [lines(answer) for answer in answers]
 
@@ -184,7 +186,7 @@ def test_who_is_sent_away_while_he_waits_hears_so_when_he_asks_something() -> No
     assert not world.journal.chat.group.members
     assert alice.last().results == ("done",)  # as yet, nothing new
     world.wait(10)
-    assert alice.last() == Answer(2, (), Mark(1), Mark(1), 1)
+    assert alice.last() == Answer(2, (), Mark(1), Mark(1), 1, outside=True)
     assert alice.ask(b"2 Hi").results == ("not-a-member",)
 
 

@@ -402,6 +402,20 @@ BUGS = [
         "tests/core/test_session_client.py -k restarted",
     ),
     Bug(
+        "nobody can answer in the server's name",
+        "core/sessions/messages.py",
+        "return message if _sealed(message, key) == whole else None",
+        "return message if whole[:1] == b'@' else None",
+        "tests/core/test_session_client.py -k servers_name",
+    ),
+    Bug(
+        "no member can imitate what the server itself says",
+        "core/names.py",
+        "|^server error$",
+        "",
+        "tests/core/test_names.py",
+    ),
+    Bug(
         "what is pushed goes on from where its reader is",
         "core/sessions/server.py",
         "return Answer(0, (), mark,",

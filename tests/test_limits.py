@@ -12,6 +12,7 @@ from groupchat.core.plain import TOO_MANY
 from groupchat.core.sessions.messages import Ask, Mark, Open, Opened, decode_reply
 from groupchat.server import NO_LIMITS, Limits
 from groupchat.server.limits import SOURCES, Buckets
+from tests.core.sessions.desk import NONCE
 from tests.world import Recorder, SlowJournal, World
 
 REFUSED = b"Illegal request"
@@ -161,7 +162,7 @@ def test_a_session_that_asks_too_much_by_datagrams_gets_no_answer_and_asks_again
     """It repeats what is not answered; what is no message of its would tell it nothing."""
     world = World(limits=Limits(requests=10))
     peer = Recorder("tcp a", source="192.0.2.1")
-    opened = decode_reply(world.ask(peer, Open("main").encode()) or b"")
+    opened = decode_reply(world.ask(peer, Open("main", NONCE).encode()) or b"", NONCE)
     assert isinstance(opened, Opened)
     world.ask(peer, Ask(opened.token, 1, Mark(0), (b"1 a",)).encode())
     far = Recorder("udp a", UDP)
@@ -226,14 +227,14 @@ def test_a_connection_on_which_nobody_joins_is_closed() -> None:
     silent, asks, member, session = peers = [Recorder(f"tcp {n} #{n}") for n in range(4)]
     assert all(world.server.come(peer) for peer in peers)
     world.ask(member, b"1 Member")
-    opened = decode_reply(world.ask(session, Open("main").encode()) or b"")
+    opened = decode_reply(world.ask(session, Open("main", NONCE).encode()) or b"", NONCE)
     assert isinstance(opened, Opened)
     world.ask(session, Ask(opened.token, 1, Mark(0), (b"1 Session",)).encode())
     for number in range(59):
         world.wait(1)
-        world.ask(asks, b"5", Open("main").encode())
+        world.ask(asks, b"5", Open("main", NONCE).encode())
         if number % 20 == 0:
-            other = decode_reply(asks.replies[-1] or b"")
+            other = decode_reply(asks.replies[-1] or b"", NONCE)
             assert isinstance(other, Opened)
             world.ask(asks, Ask(other.token, 1, Mark(0)).encode())
     assert not any(peer.closed for peer in peers)

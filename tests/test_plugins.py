@@ -12,6 +12,7 @@ import pytest
 
 from groupchat import transports
 from groupchat.core.sessions.messages import Answer, Ask, Mark, Open, Opened, decode_reply
+from tests.core.sessions.desk import NONCE
 from tests.processes import DEADLINE, Program, RunningServer, serving
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "groupchat-netstring"
@@ -121,12 +122,12 @@ def test_who_is_not_let_in_is_closed(netstring: RunningServer) -> None:
 
 def test_a_session_waits_is_overtaken_and_follows_by_netstrings(netstring: RunningServer) -> None:
     def told(data: bytes) -> tuple[int, list[bytes]]:
-        answer = decode_reply(data)
+        answer = decode_reply(data, token)
         assert isinstance(answer, Answer)
         return answer.number, [line.split(b" ", 3)[3] for line in answer.body.splitlines()]
 
     with Netstrings(netstring.port) as alice, Netstrings(netstring.port) as bob:
-        opened = decode_reply(alice.ask(Open("main").encode()))
+        opened = decode_reply(alice.ask(Open("main", NONCE).encode()), NONCE)
         assert isinstance(opened, Opened)
         token = opened.token
         assert told(alice.ask(Ask(token, 1, Mark(0), (b"1 Alice",)).encode())) == (1, [])

@@ -12,6 +12,7 @@ from groupchat.core.sessions.messages import Answer, Ask, Mark, Open, Opened, de
 from groupchat.server import Limits
 from groupchat.server.loop import GATHERED_REQUESTS
 from groupchat.server.quiet import LOG_MILLISECONDS
+from tests.core.sessions.desk import NONCE
 from tests.world import Recorder, SlowJournal, World
 
 REFUSED = b"Illegal request"
@@ -304,7 +305,7 @@ def test_while_the_journal_is_slow_so_many_datagrams_wait_and_no_more(
 
 def test_plain_requests_and_sessions_are_one_batch(journal: SlowJournal) -> None:
     world, alice, bob = World(journal), Recorder("a"), Recorder("tcp b #1")
-    opened = decode_reply(world.ask(bob, Open("main").encode()) or b"")
+    opened = decode_reply(world.ask(bob, Open("main", NONCE).encode()) or b"", NONCE)
     assert isinstance(opened, Opened)
     world.server.receive(b"1 Alice", alice)
     world.server.receive(Ask(opened.token, 1, Mark(0), (b"1 Bob", b"2 Hi")).encode(), bob)
@@ -313,13 +314,13 @@ def test_plain_requests_and_sessions_are_one_batch(journal: SlowJournal) -> None
     assert [len(batch) for batch in journal.batches] == [2]
     journal.written()
     assert alice.replies == [b"", b"Bob has joined\nBob: Hi"]
-    answer = decode_reply(bob.replies[-1] or b"")
+    answer = decode_reply(bob.replies[-1] or b"", opened.token)
     assert answer == Answer(1, ("done", "done"), Mark(3), Mark(3), 3)
 
 
 def test_a_peer_is_welcomed_when_it_has_become_a_member(journal: SlowJournal) -> None:
     world, plain, session = World(journal), Recorder("a"), Recorder("tcp b #1")
-    opened = decode_reply(world.ask(session, Open("main").encode()) or b"")
+    opened = decode_reply(world.ask(session, Open("main", NONCE).encode()) or b"", NONCE)
     assert isinstance(opened, Opened)
     for number, error in enumerate([OSError("the disk is full"), None], 1):
         world.server.receive(b"1 Alice", plain)
@@ -334,11 +335,11 @@ def test_a_peer_is_welcomed_when_it_has_become_a_member(journal: SlowJournal) ->
 
 def test_a_session_is_told_what_was_not_stored(journal: SlowJournal) -> None:
     world, bob = World(journal), Recorder("tcp b #1")
-    opened = decode_reply(world.ask(bob, Open("main").encode()) or b"")
+    opened = decode_reply(world.ask(bob, Open("main", NONCE).encode()) or b"", NONCE)
     assert isinstance(opened, Opened)
     world.ask(bob, Ask(opened.token, 1, Mark(0), (b"1 Bob", b"2 Hi", b"x")).encode())
     journal.written(OSError("the disk is full"))
-    answer = decode_reply(bob.replies[-1] or b"")
+    answer = decode_reply(bob.replies[-1] or b"", opened.token)
     assert isinstance(answer, Answer)
     assert answer.results == ("not-stored", "not-stored", "not-a-request")
 

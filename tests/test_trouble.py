@@ -14,6 +14,7 @@ from groupchat.core.timeline import Timeline
 from groupchat.journal.storage import Damaged
 from groupchat.server import Limits
 from groupchat.server.quiet import LOG_MILLISECONDS
+from tests.core.sessions.desk import NONCE
 from tests.world import Recorder, SlowJournal, World
 
 HINT = ". It may still be in the log: stop the server, and run 'groupchat journal check'"
@@ -45,14 +46,14 @@ def world(caplog: pytest.LogCaptureFixture) -> World:
 def session(world: World, name: str) -> tuple[Recorder, str]:
     """Return a member with a session on a connection, and its token."""
     peer = Recorder(f"tcp {name}")
-    opened = decode_reply(world.ask(peer, Open("main").encode()) or b"")
+    opened = decode_reply(world.ask(peer, Open("main", NONCE).encode()) or b"", NONCE)
     assert isinstance(opened, Opened)
     world.ask(peer, Ask(opened.token, 1, Mark(0), (b"1 " + name.encode(),)).encode())
     return peer, opened.token
 
 
-def last(peer: Recorder) -> Answer:
-    answer = decode_reply(peer.replies[-1] or b"")
+def last(peer: Recorder, token: str) -> Answer:
+    answer = decode_reply(peer.replies[-1] or b"", token)
     assert isinstance(answer, Answer)
     return answer
 
@@ -105,12 +106,12 @@ def test_a_session_is_told_that_it_is_unreadable_and_gets_it_later(
     world.ask(bob, b"1 Bob", *[b"2 " + b"x" * 30] * 4)
     pages = Damageable(world.journal.chat.group.timeline)
     world.ask(peer, Ask(token, 2, Mark(1), (b"2 hi",)).encode())
-    assert last(peer) == Answer(2, ("done",), Mark(1), Mark(1), 1, unreadable=True)
+    assert last(peer, token) == Answer(2, ("done",), Mark(1), Mark(1), 1, unreadable=True)
     assert any("cannot be read" in line for line in caplog.messages)
     assert world.ask(bob, b"5") == b"Late: hi"
     pages.damaged = False
     world.ask(peer, Ask(token, 3, Mark(1)).encode())
-    assert last(peer).body.count(b"Bob: x") == 4
+    assert last(peer, token).body.count(b"Bob: x") == 4
 
 
 def test_who_waits_is_told_when_his_time_is_up(world: World) -> None:
@@ -123,7 +124,7 @@ def test_who_waits_is_told_when_his_time_is_up(world: World) -> None:
     world.ask(bob, b"2 hi")
     assert len(peer.replies) == count
     world.wait(21)
-    assert last(peer).unreadable
+    assert last(peer, token).unreadable
 
 
 def test_who_follows_is_not_told_what_cannot_be_read_and_others_are(world: World) -> None:

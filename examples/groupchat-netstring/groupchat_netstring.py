@@ -13,10 +13,13 @@ import contextlib
 import itertools
 from collections.abc import Callable, Iterable
 
+from groupchat.core import MAX_REQUEST_BYTES
 from groupchat.transports import Connection, Listener, Service
+from groupchat.transports.address import source
 
-MAX_BYTES = 65_536
-"""A request longer than this ends the connection."""
+MAX_BYTES = MAX_REQUEST_BYTES + 1_200
+"""A request longer than this ends the connection. No legal one is, not even the longest in the
+head of a session's."""
 
 UNANSWERED_REQUESTS = 32
 """Requests that one connection may have under way: one that waits for news must not be in the way
@@ -24,6 +27,9 @@ of the next."""
 
 CLOSING_SECONDS = 1.0
 """How long a client is waited for to take his last replies."""
+
+STALLED_SECONDS = 60.0
+"""How long a client is waited for to take enough of a reply for more to be written."""
 
 _numbers = itertools.count(1)
 
@@ -48,9 +54,10 @@ class _Peer:
     datagram = None  # it is a connection: nothing gets lost, and a reply may have any length
 
     def __init__(self, writer: asyncio.StreamWriter) -> None:
-        host, port, *_ = writer.get_extra_info("peername")
+        address = writer.get_extra_info("peername")
+        host, port, *_ = address
         self.sender = f"netstring {host}:{port} #{next(_numbers)}"
-        self.source = host
+        self.source = source(address)  # of IPv6, a machine can choose the second half
         self.room = asyncio.Semaphore(UNANSWERED_REQUESTS)
         self._writer = writer
         self._unsent: asyncio.Queue[tuple[Iterable[bytes], Callable[[], None]] | None]
@@ -76,7 +83,8 @@ class _Peer:
         while (message := await self._unsent.get()) is not None:
             pieces, sent = message
             self._writer.write(_framed(b"".join(pieces)))
-            await self._writer.drain()
+            async with asyncio.timeout(STALLED_SECONDS):
+                await self._writer.drain()
             sent()
 
     async def finish(self) -> None:
@@ -133,7 +141,7 @@ class _Listener:
             await asyncio.gather(sending, taking, return_exceptions=True)
             self._peers.discard(peer)
             self._service.gone(peer)
-            writer.close()
+            await _close(writer)
 
     async def _take(self, reader: asyncio.StreamReader, peer: _Peer) -> None:
         """Hand over what arrives, until nothing more does."""
@@ -172,9 +180,16 @@ class _Connection:
             raise ConnectionResetError("the server has ended the connection") from error
 
     async def close(self) -> None:
-        self._writer.close()
-        with contextlib.suppress(OSError):
-            await self._writer.wait_closed()
+        await _close(self._writer)
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    """Close a connection, whether or not the other side takes what is still to be written."""
+    writer.close()
+    with contextlib.suppress(OSError):  # TimeoutError is one
+        async with asyncio.timeout(CLOSING_SECONDS):
+            await writer.wait_closed()
+    writer.transport.abort()
 
 
 def _framed(payload: bytes) -> bytes:

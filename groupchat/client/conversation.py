@@ -1,10 +1,9 @@
 """A conversation by a session: lines in, replies out, as the plain protocol would have them.
 
-What lives here: what a line means, what is shown of what happens, and when it is over. What must
-not: reading, writing, sockets and files.
+What lives here: what is shown of what happens, and when it is over. What must not: reading,
+writing, sockets and files.
 
-Theory. Lines are taken when nothing is under way, all that wait at once, and travel together. But
-some are asked alone, because what is shown for them would otherwise depend on what came after:
+Theory. What is shown for a line:
 
 =========  ====================================================================================
 line       what is shown
@@ -19,18 +18,16 @@ line       what is shown
 Whatever is refused is shown as ``Illegal request``. So standard output looks the same as by the
 plain protocol, from which it differs in one thing: all that waits comes with the first request
 that brings news, where a plain reply would be cut to fit a datagram.
-
-To a session that is gone on with, ``1`` and the name that it has is no second join, but only asks
-who is here. So what is piped in may begin with it, every time. Another name is another member: what
-follows it is not to be said by this one, so a pipe ends there.
 """
 
 from enum import Enum
 from typing import Final
 
+from groupchat.client.asking import WHO, Asking, joins
 from groupchat.client.failures import NoAnswer, Over
 from groupchat.client.keyboard import Keyboard
-from groupchat.client.leftovers import Leftovers, shown
+from groupchat.client.leftovers import Leftovers, leftovers, shown
+from groupchat.client.membership import Membership
 from groupchat.client.outcomes import Earlier, why
 from groupchat.client.patience import Silent
 from groupchat.client.plain_conversation import PLAIN_HELP
@@ -38,20 +35,20 @@ from groupchat.client.screen import Screen
 from groupchat.client.session import Session
 from groupchat.client.slots import Slot
 from groupchat.core import ILLEGAL_REQUEST
-from groupchat.core.names import name_key, tidy_name
 from groupchat.core.plain import NOT_STORED
 from groupchat.core.sessions.happenings import (
+    Behind,
     Happening,
     Lost,
     NoSessions,
+    Outside,
     Ready,
     Result,
     Seen,
     Told,
     WhoIsHere,
 )
-from groupchat.core.sessions.messages import DONE
-from groupchat.core.sessions.server import NOT_STORED_RESULT
+from groupchat.core.sessions.messages import DONE, NOT_STORED_RESULT
 
 __all__ = ["HELP", "LEAVE_SECONDS", "Conversation", "End"]
 
@@ -61,9 +58,6 @@ NO_ANSWER_YET: Final = "no answer yet, still trying"
 
 LEAVE_SECONDS: Final = 5.0
 """How long to wait for the answer when we leave because nothing can be kept."""
-
-_WHO: Final = b"who"
-_SEEN: Final = b"seen"
 
 
 class End(Enum):
@@ -105,20 +99,13 @@ class Conversation:
         self._follow = follow
         self._timeout = timeout
         self._resumed = slot.saved is not None
+        self._we = Membership(slot)
         self._earlier = Earlier(slot.saved)
         self._waiting = 0
         self._ready = False
-        self._member = False
-        self._may_rejoin = False  # by the name that we have
-        self._shows_names = False
-        self._asked_who = False  # and not only joined
-        self._local: list[bytes] = []  # what was asked last, if it is no command
+        self._asking = Asking(session, keyboard, self._we)
         self._told_silence = False
         self._end: End | None = None
-
-    @property
-    def _name(self) -> str:
-        return self._slot.name
 
     async def run(self) -> End:
         """Hold it, and return how it has ended.
@@ -156,12 +143,15 @@ class Conversation:
         try:
             if end in {End.PLAIN, End.FORGOTTEN}:
                 return False  # it goes on in another way
-            left = Leftovers() if end is End.LEFT else await self._leftovers()
+            left = Leftovers()
+            if end is not End.LEFT:
+                unread, more = await self._keyboard.rest()
+                left = leftovers(self._session, self._slot, [*self._asking.local, *unread], more=more)
             if not quiet:
                 for line in left.lines():
                     self._screen.tell(line)
             worthless = self._is_worthless(end)
-            if self._member and not worthless:
+            if self._we.is_member and not worthless:
                 await self._part()
         finally:
             await self._session.close()
@@ -172,35 +162,16 @@ class Conversation:
     def _is_worthless(self, end: End) -> bool:
         """Whether there is nothing to go on with."""
         saved = self._session.saved
-        gone = self._ready and not self._member
+        gone = self._ready and not self._we.is_member
         return end is End.LEFT or not (saved and (saved.commands or (saved.joined and not gone)))
 
     async def _part(self) -> None:
         """Stay in the group, if we can come back, or leave it."""
         if not self._slot.kept:
-            await self._leave()
+            await self._session.leave(min(self._timeout, LEAVE_SECONDS))
         elif self._screen.interactive:
-            self._screen.tell(f"You stay in the group as {self._name}. Connect again to go on.")
-
-    async def _leftovers(self) -> Leftovers:
-        saved, kept = self._session.saved, self._slot.saved
-        under_way = tuple(filter(None, saved.commands)) if saved else ()
-        unsent, more = await self._keyboard.rest()
-        unsent = [*self._local, *unsent]
-        if not self._slot.kept:
-            return Leftovers(unknown=under_way, unsent=unsent, more=more)
-        if saved and (kept is None or kept.number != saved.number):  # it could not be written
-            return Leftovers(unsent=[*under_way, *unsent], more=more)
-        return Leftovers(kept=under_way, unsent=unsent, more=more)
-
-    async def _leave(self) -> None:
-        """Leave the group, for the session cannot be kept."""
-        self._session.submit(b"4")
-        while not self._session.idle:
-            for happening in await self._session.next():
-                patience = min(self._timeout, LEAVE_SECONDS)
-                if isinstance(happening, Silent) and happening.seconds > patience:
-                    raise NoAnswer(happening.why or "no answer")
+            name = self._we.name
+            self._screen.tell(f"You stay in the group as {name}. Connect again to go on.")
 
     # What happens.
 
@@ -219,6 +190,10 @@ class Conversation:
                 self._waiting = happening.waiting
                 if not happening.resumed:
                     self._begin()
+            case Outside():
+                self._outside()
+            case Behind():
+                self._behind(happening)
             case NoSessions():
                 self._no_sessions(happening.why)
             case Lost():
@@ -227,16 +202,22 @@ class Conversation:
     def _begin(self) -> None:
         """Take lines from now on."""
         self._ready = True
-        for line in self._earlier.lines:
-            self._screen.tell(line)
+        self._tell_earlier()
         if self._screen.interactive:
             self._screen.tell(HELP)
         self._keyboard.start(self._session.wake)
 
+    def _tell_earlier(self) -> None:
+        for line in self._earlier.lines:
+            self._screen.tell(line)
+        self._earlier.lines.clear()
+
     def _result(self, result: Result) -> None:
         if self._earlier:
             if self._earlier.take(result):
-                self._note(result.command)
+                self._we.note(result.command)
+            if self._ready:
+                self._tell_earlier()
             return
         done = result.word == DONE
         if result.word == NOT_STORED_RESULT:
@@ -245,31 +226,22 @@ class Conversation:
             self._screen.show(ILLEGAL_REQUEST)
             if self._screen.interactive:
                 self._screen.tell(f"({why(result.word)})")
-        if result.command.startswith(b"1 "):
-            self._shows_names, self._asked_who = done, False
+        if joins(result.command):
+            self._asking.names_for = result.command if done else None
         if done:
-            self._note(result.command)
+            self._we.note(result.command)
         if result.command == b"4" and result.word != NOT_STORED_RESULT:
             self._end = End.LEFT
 
-    def _note(self, command: bytes) -> None:
-        """Take note of what *command* has made of our name."""
-        if command.startswith((b"1 ", b"3 ")):
-            name = command[2:].decode()
-            self._slot.name = tidy_name(name) or name
-            self._member = True
-        elif command == b"4":
-            self._member = False
-
     def _who_is_here(self, who: WhoIsHere) -> None:
-        if not self._shows_names:
+        line, self._asking.names_for = self._asking.names_for, None
+        if line is None:
             return  # he has not joined, so it is not told
-        self._shows_names = False
         if not who.member:
             self._screen.show(ILLEGAL_REQUEST)
         elif who.names:
             self._screen.show(", ".join(who.names).encode())
-        elif self._asked_who and self._screen.interactive:
+        elif line == WHO and self._screen.interactive:
             self._screen.tell("(nobody else)")
 
     def _seen(self, seen: Seen) -> None:
@@ -286,18 +258,28 @@ class Conversation:
 
     def _resume(self, seen: Seen) -> None:
         """Say what is gone on with."""
-        as_name = f" as {self._name}" if self._name else ""
-        self._member = seen.member
+        name, as_name = self._we.name, self._we.as_name
+        self._we.is_member = seen.member
         if seen.member:
             news = f"{self._waiting:,} new" if self._waiting else "nothing new"
             self._screen.tell(f"Resuming{as_name}; {news}.")
-            self._may_rejoin = bool(self._name)
-        elif self._name:
-            self._screen.tell(f"You are not in the group any more{as_name}. {self._join()}")
+            self._asking.resumed = bool(name)
+        elif name:
+            self._screen.tell(f"You are not in the group any more{as_name}. {self._we.how_to_join}")
         self._begin()
 
-    def _join(self) -> str:
-        return f"To join again: 1 {self._name or 'NAME'}"
+    def _outside(self) -> None:
+        was_member, self._we.is_member = self._we.is_member, False
+        if self._ready and was_member:
+            self._screen.tell(f"You are not in the group any more. {self._we.how_to_join}")
+
+    def _behind(self, behind: Behind) -> None:
+        self._earlier.give_up()
+        what = ", ".join(shown(command) for command in behind.commands if command)
+        self._screen.tell(
+            "Your session had gone on since its file was copied, and goes on from there."
+            + (f" Nobody knows what came of: {what}" if what else "")
+        )
 
     def _no_sessions(self, why: str) -> None:
         if self._ready:
@@ -311,11 +293,11 @@ class Conversation:
     def _lost(self, lost: Lost) -> None:
         for line in Leftovers(unknown=lost.commands).lines():
             self._screen.tell(line)
-        as_name, join = f" as {self._name}" if self._name else "", self._join()
+        as_name, join = self._we.as_name, self._we.how_to_join
         self._slot.forget()
         first = self._keyboard.first
-        joins = first is not None and first.startswith(b"1 ")
-        if self._ready or (self._keyboard.piped and not joins):
+        begins = first is not None and joins(first)
+        if self._ready or (self._keyboard.piped and not begins):
             raise Over(f"the server does not know you{as_name} any more. Connect again. {join}")
         self._screen.tell(f"The server does not know you{as_name} any more. {join}")
         self._end = End.FORGOTTEN
@@ -338,47 +320,13 @@ class Conversation:
             self._keyboard.prompt()
         if not self._session.idle:
             return None
-        self._local = []
+        self._asking.answered()
         if self._keyboard.first is not None:
-            self._ask(self._keyboard.first)
+            self._asking.ask(self._keyboard.first)
         elif not self._keyboard.ended:
             self._keyboard.prompt()
         elif not self._follow or self._screen.interactive:
             return End.DETACHED
-        elif not self._member:
+        elif not self._we.is_member:
             raise Over("you are not in the group, so there is nothing to follow. Join: 1 NAME")
         return None
-
-    def _ask(self, line: bytes) -> None:
-        """Take lines that can travel together, *line* being the first, and have them do so."""
-        session, keyboard = self._session, self._keyboard
-        joins = line.startswith(b"1 ")
-        ours = joins and self._is_ours(line)
-        if joins and not ours and self._resumed and self._member and keyboard.piped:
-            raise Over(
-                f"this is your session as {self._name}, and the input says: {shown(line)}. "
-                "To be somebody else: --as NAME, or --new"
-            )
-        keyboard.take()
-        local = line in {_SEEN, _WHO} or (ours and self._may_rejoin)
-        if line == _SEEN:
-            session.ask_seen()
-        elif local:
-            self._shows_names, self._asked_who = True, line == _WHO
-            session.ask_who()
-        else:
-            session.submit(line)
-            if joins:
-                session.ask_who()
-        self._local = [line] if local else []
-        self._may_rejoin = self._may_rejoin and not joins
-        if not self._alone(line):
-            while (following := keyboard.first) is not None and not self._alone(following):
-                session.submit(keyboard.take())
-
-    def _is_ours(self, line: bytes) -> bool:
-        return name_key(line[2:].decode(errors="replace")) == name_key(self._name)
-
-    @staticmethod
-    def _alone(line: bytes) -> bool:
-        return line in {_WHO, _SEEN, b"4"} or line.startswith(b"1 ")

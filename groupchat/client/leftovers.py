@@ -8,7 +8,10 @@ from typing import Final
 
 from attrs import frozen
 
-__all__ = ["SHOWN_CHARACTERS", "Leftovers", "shown"]
+from groupchat.client.session import Session
+from groupchat.client.slots import Slot
+
+__all__ = ["SHOWN_CHARACTERS", "Leftovers", "leftovers", "shown"]
 
 SHOWN_CHARACTERS: Final = 100
 """Characters of a line that are enough to know it by."""
@@ -42,6 +45,27 @@ class Leftovers:
                 + (" (and whatever follows in the input)" if self.more else "")
             )
         return lines
+
+
+def leftovers(session: Session, slot: Slot, unread: Sequence[bytes], *, more: bool) -> Leftovers:
+    """Return what is left.
+
+    Args:
+        session: by which something was asked.
+        slot: where it is kept.
+        unread: what was read, and not asked for by the session.
+        more: whether more may follow in the input.
+    """
+    saved, kept = session.saved, slot.saved
+    under_way = list(filter(None, saved.commands)) if saved else []
+    if saved and saved.command:
+        under_way[-1] = saved.command
+    unsent = [*session.unsent, *unread]
+    if not slot.kept:
+        return Leftovers(unknown=under_way, unsent=unsent, more=more)
+    if saved and (kept is None or kept.number != saved.number):  # it could not be written
+        return Leftovers(unsent=[*under_way, *unsent], more=more)
+    return Leftovers(kept=under_way, unsent=unsent, more=more)
 
 
 def shown(command: bytes) -> str:

@@ -10,8 +10,7 @@ from groupchat.client.leftovers import shown
 from groupchat.core import Reason
 from groupchat.core.sessions.client import Saved
 from groupchat.core.sessions.happenings import Result
-from groupchat.core.sessions.messages import DONE
-from groupchat.core.sessions.server import INCOMPLETE, code
+from groupchat.core.sessions.messages import DONE, INCOMPLETE, code
 
 __all__ = ["Earlier", "why"]
 
@@ -28,12 +27,16 @@ class Earlier:
 
     def __init__(self, saved: Saved | None) -> None:
         self.lines: list[str] = []
-        """What came of it, for people."""
+        """What came of it, for people. Whoever tells them, takes them out."""
         self._awaited = len(saved.commands) if saved else 0
 
     def __bool__(self) -> bool:
         """Whether the next result is of that."""
         return self._awaited > 0
+
+    def give_up(self) -> None:
+        """There will be no results of that."""
+        self._awaited = 0
 
     def take(self, result: Result) -> bool:
         """Take the next result; return whether a whole command was done."""

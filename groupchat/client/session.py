@@ -19,11 +19,13 @@ anything is sent, so a process that is killed at any moment can be followed by a
 
 import asyncio
 import contextlib
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Self
 
+from groupchat.client.failures import NoAnswer
 from groupchat.client.patience import HOLD_SECONDS, Patience, Silent
 from groupchat.client.redial import Dial, Redial
 from groupchat.core.sessions.client import PLAIN_REFUSALS, Saved, SessionClient
@@ -52,7 +54,9 @@ class Session:
         in_turn: bool = False,
     ) -> None:
         self._store = store
-        self._client = SessionClient(datagram=True, saved=saved, in_turn=in_turn)
+        self._client = SessionClient(
+            datagram=True, saved=saved, nonce=secrets.token_hex(8), in_turn=in_turn
+        )
         self._follows = False
         self._dealt_with = True  # all that next() has returned
         self._called = False
@@ -116,6 +120,11 @@ class Session:
         return self._client.said
 
     @property
+    def unsent(self) -> tuple[bytes, ...]:
+        """The commands of which no part has been sent yet."""
+        return self._client.unsent
+
+    @property
     def saved(self) -> Saved | None:
         """What is to be kept of it now; None if there is no session yet."""
         return self._client.saved()
@@ -130,6 +139,18 @@ class Session:
         while not self.idle and not self._over:
             happened += [h for h in await self.next() if not isinstance(h, Silent)]
         return happened
+
+    async def leave(self, seconds: float) -> None:
+        """Leave the group, and be told nothing more.
+
+        Raises:
+            NoAnswer: for so long there was none, so nobody knows whether we did.
+        """
+        self.submit(b"4")
+        while not self.idle:
+            for happening in await self.next():
+                if isinstance(happening, Silent) and happening.seconds > seconds:
+                    raise NoAnswer(happening.why or "no answer")
 
     async def __aiter__(self) -> AsyncIterator[Happening | Silent]:
         """Yield what happens, for ever."""
@@ -200,9 +221,11 @@ class Session:
             data = link.take()
             if data is None:
                 break
+            heard = self._client.heard
             happened = self._client.receive(data, now)
-            self._patience.hear(now)
-            self._redial.hear()
+            if self._client.heard > heard:  # else it was none of the server's
+                self._patience.hear(now)
+                self._redial.hear()
             enough = PLAIN_REFUSALS if link.lossy else 1
             if self._client.refusals >= enough and self._client.saved() is not None:
                 happened = [NoSessions()]

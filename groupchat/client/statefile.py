@@ -48,6 +48,7 @@ _KINDS: Final = {
     "group": str,
     "said": int,
     "commands": list,
+    "command": str,
 }
 
 _sync: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
@@ -151,6 +152,7 @@ def _encode(saved: Saved, name: str, server: str) -> bytes:
         "group": saved.group,
         "said": saved.said,
         "commands": [command.decode() for command in saved.commands],
+        "command": saved.command.decode(),
     }
     return json.dumps({**fields, "check": _check(fields)}).encode() + b"\n"
 
@@ -168,6 +170,7 @@ def _decode(data: bytes, server: str) -> tuple[Saved, str]:
         check = fields.pop("check")
         if version != VERSION or check != _check(fields) or fields["server"] != server:
             raise ValueError(version)
+        fields.setdefault("command", "")  # which older files do not have
         if any(type(fields[name]) is not kind for name, kind in _KINDS.items()):
             raise ValueError(fields)
         if not _TOKEN.fullmatch(fields["token"]):
@@ -180,6 +183,7 @@ def _decode(data: bytes, server: str) -> tuple[Saved, str]:
             fields["group"],
             tuple(command.encode() for command in fields["commands"]),
             fields["said"],
+            fields["command"].encode(),
         )
         return saved, fields["name"]
     except (KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:

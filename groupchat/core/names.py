@@ -48,8 +48,11 @@ _ILLEGAL_IN_TEXT = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
 _ILLEGAL_IN_NAME = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 
 # Looked for in a name's key, so that capitals, wide letters and odd spaces do not hide it. The
-# last one is a reply of the plain protocol: as the only name of a roster it would read as that.
-_IMITATES_A_LINE = re.compile(r"[:,]|\b(?:" + "|".join(PHRASES) + r")\b|^illegal request$")
+# last ones are how replies of the plain protocol begin: "Server error: not stored, try again" must
+# not be what somebody of that name has said.
+_IMITATES_A_LINE = re.compile(
+    r"[:,]|\b(?:" + "|".join(PHRASES) + r")\b|^illegal request$|^server error$"
+)
 
 # Category Zs, which the stability policy does not close, but which last grew in 1999.
 _SPACES = re.compile("[ \xa0\u1680\u2000-\u200a\u202f\u205f\u3000]+")
@@ -85,7 +88,7 @@ def tidy_name(name: str) -> str | None:
     both ends, and to normalise to NFC. What is left is legal when it has 1 to
     :data:`MAX_NAME_CHARACTERS` characters, none of category Cc, Cf, Cs, Co, Zl or Zp, is not
     invisible as a whole, and when its :func:`name_key` holds no ``:``, no ``,`` and none of
-    :data:`PHRASES` as whole words, and is not ``illegal request``.
+    :data:`PHRASES` as whole words, and is neither ``illegal request`` nor ``server error``.
     """
     spaced = _SPACES.sub(" ", name).strip(" ")
     if len(spaced) > 4 * MAX_NAME_CHARACTERS:

@@ -26,6 +26,7 @@ import sys
 from array import array
 from collections.abc import Iterable
 from itertools import accumulate, pairwise
+from operator import add
 from struct import Struct
 from typing import Any, Final
 from zlib import crc32
@@ -232,8 +233,10 @@ def page_of(row: Row) -> Page:
         offset += length
     page.kinds += body[offset : offset + count]
     page.lines += body[offset + count :]
-    ends = accumulate(len(line) + 1 for line in page.lines.split(b"\n")[:-1])
-    if list(ends) != page.ends.tolist() or (size and page.lines[-1] != ord("\n")):
+    *lines, rest = page.lines.split(b"\n")
+    # The sum of the lengths is without the line feeds, of which there is one more in each end.
+    ends = array("I", map(add, accumulate(map(len, lines)), range(1, count + 1)))
+    if len(lines) != count or rest or ends != page.ends:
         raise _no_page(row)
     return page
 

@@ -9,7 +9,7 @@ import os
 import socket
 from typing import Any, Final
 
-__all__ = ["bind", "no_such_host", "resolve", "show"]
+__all__ = ["bind", "no_such_host", "resolve", "show", "source"]
 
 _IPV4_IN_IPV6: Final = "::ffff:"
 _NO_SUCH_ADDRESS: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
@@ -26,6 +26,22 @@ def show(address: tuple[Any, ...]) -> str:
     if any(rest[1:]) and "%" not in host:
         host = f"{host}%{rest[1]}"
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def source(address: tuple[Any, ...]) -> str:
+    """Return what of *address* its owner cannot choose freely, for limits: ``127.0.0.1``,
+    ``2001:db8:1:2::/64``.
+
+    Of IPv6, that is the first half, since whoever has one address there has all those that begin
+    like it; but for this machine's own, ``::1``. An IPv4 peer of an IPv6 socket has an IPv4
+    address. Links differ though their addresses do not: ``fe80::/64%2``.
+    """
+    host = str(address[0]).removeprefix(_IPV4_IN_IPV6)
+    if ":" not in host or host == "::1":
+        return host
+    host, percent, scope = host.partition("%")
+    prefix = socket.inet_pton(socket.AF_INET6, host)[:8]
+    return f"{socket.inet_ntop(socket.AF_INET6, prefix + bytes(8))}/64{percent}{scope}"
 
 
 def no_such_host() -> socket.gaierror:

@@ -1,14 +1,20 @@
 """UDP: a datagram a request, a datagram a reply. A member is his address.
 
-What lives here: sockets and datagrams. Nothing here knows what is in them.
+What lives here: a server's sockets and datagrams; a client's are in
+:mod:`~groupchat.transports.udp_connection`. Nothing here knows what is in them.
 
 Theory. asyncio's own datagram endpoint asks the event loop again after every datagram, which
 costs several times what the rest does. Here a wake-up drains the socket, up to
 :data:`DATAGRAMS_A_WAKE_UP`, so that a flood on one socket cannot starve the others. Whatever
 the network reports (nobody there, too big, no route) concerns a datagram that is already
-lost; it is dropped, and the next one is tried. Only when the socket itself is full does
-nothing get lost: the listener keeps the replies it has, and takes no requests until they are
-sent. In a flood, a shield keeps the socket free for members.
+lost; it is dropped, and the next one is tried. In a flood, a shield keeps the socket free for
+members.
+
+When the socket itself is full, the listener keeps the replies that it has for members (the last
+:data:`KNOWN_ADDRESSES` that were heard), and takes no requests until they are sent; those for
+anybody else are dropped. So are those that are not sent after :data:`UNSENT_SECONDS`. For a socket
+is full not only when a link is slow, but also with replies to addresses of the same network that
+nobody has: the system looks for their owners for seconds, and others must be heard meanwhile.
 
 One datagram is never answered: the refusal itself. Whoever sent it in the name of another server
 would have the two refuse each other for ever.
@@ -16,7 +22,6 @@ would have the two refuse each other for ever.
 
 import asyncio
 import contextlib
-import itertools
 import logging
 import socket
 from collections import Counter, deque
@@ -24,33 +29,30 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from groupchat.core import ILLEGAL_REQUEST
-from groupchat.transports.address import bind, resolve, show
+from groupchat.transports.address import bind, resolve, show, source
 from groupchat.transports.interface import Connection, Listener, Service
 from groupchat.transports.shield import Shield
+from groupchat.transports.udp_connection import MAX_DATAGRAM_BYTES, UDPConnection
 
 __all__ = [
     "BUFFER_BYTES",
     "DATAGRAMS_A_WAKE_UP",
-    "FLOODING_DATAGRAMS",
     "KNOWN_ADDRESSES",
     "MAX_DATAGRAM_BYTES",
     "UDP",
+    "UNSENT_SECONDS",
 ]
 
 log = logging.getLogger("groupchat")
 
-MAX_DATAGRAM_BYTES: Final = 65_507
-"""No UDP datagram over IPv4 carries more bytes (65,535 less the headers; RFC 768, RFC 791)."""
-
 DATAGRAMS_A_WAKE_UP: Final = 256
 """Datagrams taken from one socket before the others get their turn."""
-
 
 BUFFER_BYTES: Final = 1 << 22
 """Bytes that a socket's buffers should have, as far as the system allows it."""
 
-FLOODING_DATAGRAMS: Final = 32
-"""Unwanted datagrams from one address in one wake-up, from which on it counts as flooding."""
+UNSENT_SECONDS: Final = 0.25
+"""Seconds for which replies wait for a full socket, and requests for the replies."""
 
 KNOWN_ADDRESSES: Final = 2_048
 """Addresses of members that a flood of others cannot crowd out: the last to have been heard."""
@@ -80,7 +82,7 @@ class UDP:
                 sockets.append(sock)
         if not sockets:
             raise failure
-        return _Connection(sockets)
+        return UDPConnection(sockets)
 
 
 class _Peer:
@@ -94,7 +96,7 @@ class _Peer:
         self._endpoint = endpoint
         self._address = address
         self.sender = f"udp {show(address)}"
-        self.source: str = address[0]
+        self.source = source(address)
 
     def reply(self, pieces: Iterable[bytes] | None) -> None:
         if pieces is not None:
@@ -121,6 +123,7 @@ class _Endpoint:
         self._service = service
         self._loop = loop
         self._unsent: deque[tuple[bytes, tuple[Any, ...]]] = deque()
+        self._giving_up: asyncio.TimerHandle | None = None  # while something is unsent
         self._known: dict[tuple[Any, ...], None] = {}  # members, the last to be heard at the end
         self._shield = Shield(sock, loop, lambda: self._known)
         for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
@@ -130,7 +133,7 @@ class _Endpoint:
 
     def send(self, datagram: bytes, address: tuple[Any, ...]) -> None:
         """Send *datagram* now if the socket has room for it; else, if it is for a member, as soon
-        as it has."""
+        as it has, or not at all."""
         if not self._unsent and self._sent(datagram, address):
             return
         if address not in self._known:
@@ -140,9 +143,14 @@ class _Endpoint:
         if not self._unsent:
             self._loop.remove_reader(self._socket)
             self._loop.add_writer(self._socket, self._flush)
+            self._giving_up = self._loop.call_later(UNSENT_SECONDS, self._give_up)
         self._unsent.append((datagram, address))
 
     def close(self) -> None:
+        """Send what is unsent, as far as the socket takes it now."""
+        self._send_unsent()
+        if self._giving_up is not None:
+            self._giving_up.cancel()
         self._loop.remove_reader(self._socket)
         self._loop.remove_writer(self._socket)
         self._shield.close()
@@ -168,8 +176,7 @@ class _Endpoint:
             elif not reception.wanted:
                 unwanted[address] += 1
         if unwanted:
-            flooding = [a for a, count in unwanted.items() if count >= FLOODING_DATAGRAMS]
-            self._shield.unwanted(unwanted.total(), flooding)
+            self._shield.unwanted(unwanted)
 
     def know(self, address: tuple[Any, ...]) -> None:
         """Have what comes from *address* get through a flood."""
@@ -183,12 +190,25 @@ class _Endpoint:
             del known[next(iter(known))]
 
     def _flush(self) -> None:
-        while self._unsent:
-            if not self._sent(*self._unsent[0]):
-                return
-            self._unsent.popleft()
+        self._send_unsent()
+        if not self._unsent:
+            self._read_again()
+
+    def _give_up(self) -> None:
+        log.debug("udp: %d replies are lost: the socket is full", len(self._unsent))
+        self._unsent.clear()
+        self._read_again()
+
+    def _read_again(self) -> None:
+        if self._giving_up is not None:
+            self._giving_up.cancel()
+            self._giving_up = None
         self._loop.remove_writer(self._socket)
         self._loop.add_reader(self._socket, self._drain)
+
+    def _send_unsent(self) -> None:
+        while self._unsent and self._sent(*self._unsent[0]):
+            self._unsent.popleft()
 
     def _sent(self, datagram: bytes, address: tuple[Any, ...]) -> bool:
         """Try to send; return whether there is nothing left to do for this datagram."""
@@ -210,56 +230,3 @@ class _Listener:
     async def close(self) -> None:
         for endpoint in self._endpoints:
             endpoint.close()
-
-
-class _Connection:
-    """A client's sockets, one for each address of the server.
-
-    Until something is received, each request goes out by the next of them: of ``localhost``,
-    which is often both ``::1`` and ``127.0.0.1``, the server may listen at one only.
-    """
-
-    lossy = True
-
-    def __init__(self, sockets: list[socket.socket]) -> None:
-        self._sockets = sockets
-        self._next = itertools.cycle(sockets)
-        self._socket = sockets[0]
-        self._answered = False
-
-    async def send(self, request: bytes) -> None:
-        if len(request) > MAX_DATAGRAM_BYTES:
-            raise ValueError(f"udp carries {MAX_DATAGRAM_BYTES:,} bytes at the most")
-        if not self._answered:
-            self._socket = next(self._next)
-        await asyncio.get_running_loop().sock_sendall(self._socket, request)
-
-    async def receive(self) -> bytes:
-        while not self._answered and len(self._sockets) > 1:
-            for sock in self._sockets:
-                try:
-                    reply = sock.recv(MAX_DATAGRAM_BYTES + 1)
-                except (BlockingIOError, InterruptedError):
-                    continue
-                self._socket, self._answered = sock, True
-                return reply
-            await self._something()
-        reply = await asyncio.get_running_loop().sock_recv(self._socket, MAX_DATAGRAM_BYTES + 1)
-        self._answered = True
-        return reply
-
-    async def _something(self) -> None:
-        """Wait until any of the sockets has something."""
-        loop = asyncio.get_running_loop()
-        found = asyncio.Event()
-        for sock in self._sockets:
-            loop.add_reader(sock, found.set)
-        try:
-            await found.wait()
-        finally:
-            for sock in self._sockets:
-                loop.remove_reader(sock)
-
-    async def close(self) -> None:
-        for sock in self._sockets:
-            sock.close()

@@ -1,9 +1,9 @@
-"""Ten members chat while one source floods, another makes up its addresses, and a third opens
-connections and says nothing.
+"""Ten members chat while others, some of them members too, ask the server for as much as they can.
 
-``make flood`` prints how the members' requests fared, and the server's memory. Half of the members
-speak the plain protocol, half have sessions, all by UDP, where a flood can crowd them out. Each
-sends its next request when the last is answered, and asks again after half a second.
+``make flood`` prints what was asked (:data:`ATTACKS`), how the
+ten members' requests fared, and the server's memory. Half of them speak the plain protocol, half
+have sessions, all by UDP, where a flood can crowd them out. Each sends its next request when
+the last is answered, and asks again after half a second.
 """
 
 import argparse
@@ -16,18 +16,27 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final
 from zlib import crc32
 
 from attrs import define, field, frozen
 
-__all__ = ["MEMORY_BOUND", "Fared", "flood"]
+__all__ = ["ATTACKS", "MEMORY_BOUND", "Fared", "flood"]
 
 MEMBERS: Final = 10
+NONCE: Final = b"0f" * 8
 RETRY_SECONDS: Final = 0.5
 CONNECTIONS: Final = 1_000
+ATTACKS: Final = {
+    "one": "datagrams from one address",
+    "spoof": "datagrams with senders made up",
+    "member": "datagrams of one more member",
+    "stream": "requests of one more member, on a connection",
+    "reset": "connections that ask and are reset",
+    "silent": "connections that say nothing",
+}
 MEMORY_BOUND: Final = 96 << 20
 """Bytes that the server's process may have, with its default limits, whatever floods it."""
 
@@ -39,21 +48,26 @@ class Fared:
     at_once: int
     after_retry: int
     later: int
-    flooded: int
-    """Datagrams that the two floods sent."""
+    slowest: float
+    """Seconds that one request had to wait at the most, with all its tries."""
+    attacks: dict[str, int]
+    """How much of each attack there was."""
     connections: int
-    """Connections that the server let stand."""
+    """Of the connections that say nothing, those that the server let stand."""
     seconds: float
     memory: int
     """The most memory that the server had, in bytes."""
 
     def __str__(self) -> str:
+        attacks = [f"{count:>12,} {ATTACKS[name]}\n" for name, count in self.attacks.items()]
         asked = self.at_once + self.after_retry + self.later
         return (
-            f"{self.flooded:,} datagrams of flood and {self.connections} silent connections in "
-            f"{self.seconds:.0f} s. {asked:,} requests of {MEMBERS} members: {self.at_once:,} "
-            f"answered at once, {self.after_retry:,} after a retry, {self.later:,} later or "
-            f"never. The server had {self.memory / (1 << 20):.0f} MiB at the most."
+            f"In {self.seconds:.0f} s:\n{''.join(attacks)}"
+            f"{asked:>12,} requests of {MEMBERS} members: {self.at_once:,} answered at once, "
+            f"{self.after_retry:,} after a retry, {self.later:,} later or never; the slowest after "
+            f"{self.slowest:.1f} s\n"
+            f"{self.connections:>12,} silent connections stand; the server had "
+            f"{self.memory / (1 << 20):.0f} MiB at the most"
         )
 
 
@@ -65,6 +79,8 @@ class _Asker:
     port: int
     session: bool
     tries: int = 0
+    asked: float = 0.0
+    slowest: float = 0.0
     sent: float = 0.0
     request: bytes = b""
     results: list[int] = field(factory=list)
@@ -81,8 +97,8 @@ class _Asker:
         if not self.session:
             self._call(name)
         else:
-            cookie = self._call(_sealed(b"open 1 main")).split()[2]
-            self.token = self._call(_sealed(b"open 1 main " + cookie)).split()[2]
+            cookie = self._call(_sealed(b"open 1 main " + NONCE)).split()[2]
+            self.token = self._call(_sealed(b"open 1 main %b %b" % (NONCE, cookie))).split()[2]
             self.count = 1
             reply = self._call(_sealed(b"%b 1 0\x1e%b" % (self.token, name)))
             self.mark = reply.split()[4]
@@ -97,6 +113,7 @@ class _Asker:
             message = b"%b %d %b\x1e%b" % (self.token, self.count, self.mark, command)
             self.request = _sealed(message)
         self.tries = 0
+        self.asked = time.monotonic()
         self.again()
 
     def again(self) -> None:
@@ -115,35 +132,48 @@ class _Asker:
                 return  # to an earlier try
             self.mark = words[4]
         self.results.append(self.tries)
+        self.look()
         self.ask()
+
+    def look(self) -> None:
+        """See how long the request has waited by now."""
+        self.slowest = max(self.slowest, time.monotonic() - self.asked)
 
     def _call(self, request: bytes) -> bytes:
         self.wire.send(request)
         return self.wire.recv(65_536)
 
 
-def flood(seconds: int, folder: Path) -> Fared:
-    """Flood a server for *seconds* while members chat."""
+def flood(seconds: int, folder: Path, attacks: Collection[str] = ATTACKS) -> Fared:
+    """Have members chat for *seconds* under *attacks*."""
     tool = _compiled(folder)
     with _server(folder) as (process, port):
         members = [_Asker(number, port, session=number % 2 == 0) for number in range(MEMBERS)]
         for member in members:
             member.begin()
-        idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(CONNECTIONS)]
-        floods = [
-            subprocess.Popen([*tool, kind, str(port), str(seconds)], stdout=subprocess.PIPE)
-            for kind in ("one", "spoof")
-        ]
+        count = CONNECTIONS if "silent" in attacks else 0
+        idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(count)]
+        running = {
+            kind: subprocess.Popen([*tool, kind, str(port), str(seconds)], stdout=subprocess.PIPE)
+            for kind in attacks
+            if kind != "silent"
+        }
         _chat(members, seconds)
-        flooded = sum(int(found.communicate()[0] or 0) for found in floods)
+        counts = {kind: int(found.communicate()[0] or 0) for kind, found in running.items()}
         standing = sum(not _closed(sock) for sock in idle)
         memory = _peak_memory(process.pid)
         for sock in (*idle, *(member.wire for member in members)):
             sock.close()
     results = [tries for member in members for tries in member.results]
-    late = sum(tries > 2 for tries in results) + sum(member.tries > 2 for member in members)
     return Fared(
-        results.count(1), results.count(2), late, flooded, standing, float(seconds), memory
+        results.count(1),
+        results.count(2),
+        sum(tries > 2 for tries in results) + sum(member.tries > 2 for member in members),
+        max(member.slowest for member in members),
+        {**counts, "silent": count},
+        standing,
+        float(seconds),
+        memory,
     )
 
 
@@ -162,6 +192,8 @@ def _chat(members: list[_Asker], seconds: int) -> None:
             if now - member.sent > RETRY_SECONDS:
                 member.again()
         time.sleep(0.002)  # people think, too; and the floods need a core each
+    for member in members:
+        member.look()
 
 
 def _compiled(folder: Path) -> list[str]:
@@ -224,11 +256,12 @@ def main() -> None:
     """Run it from the command line."""
     parser = argparse.ArgumentParser(prog="make flood", description=__doc__)
     parser.add_argument("--seconds", type=int, default=30)
+    parser.add_argument("--attack", action="append", choices=ATTACKS, help="this one, not all")
     arguments = parser.parse_args()
     if os.geteuid() != 0:
         sys.exit("To make up addresses one has to be root.")
     with tempfile.TemporaryDirectory() as folder:
-        fared = flood(arguments.seconds, Path(folder))
+        fared = flood(arguments.seconds, Path(folder), arguments.attack or ATTACKS)
     print(fared)
     sys.exit(bool(fared.later) or fared.memory > MEMORY_BOUND)
 

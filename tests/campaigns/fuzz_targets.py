@@ -44,8 +44,13 @@ from groupchat.journal.rows import (
 )
 from groupchat.journal.storage import Damaged, Row, Write
 from groupchat.transports.interface import Service
-from groupchat.transports.tcp import _Listener as TcpListener
-from groupchat.transports.tcp import _Peer as TcpPeer
+from groupchat.transports.tcp_peer import (
+    KEPT_BYTES,
+    MAX_LINE_BYTES,
+    READ_BYTES,
+    UNANSWERED_LINES,
+    TCPPeer,
+)
 
 __all__ = ["TARGETS"]
 
@@ -69,7 +74,7 @@ class SessionTarget:
 
     def __init__(self) -> None:
         self._token = b"00" * 16
-        self._client = SessionClient(datagram=True)
+        self._client = SessionClient(datagram=True, nonce="0" * 16)
         self._begin()
 
     def __call__(self, data: bytes) -> None:
@@ -79,19 +84,19 @@ class SessionTarget:
         for message in (data, _sealed(data), _sealed(self._token + b" " + data)):
             found = decode_request(message)
             assert found is None or decode_request(found.encode()) is not None
-            decode_reply(message)
+            decode_reply(message, "")
             self._client.receive(message, self._count)
             self._client.send(self._count)
             self._hear(message)
         if self._client.next_time() is None:
-            self._client = SessionClient(datagram=True)
+            self._client = SessionClient(datagram=True, nonce="0" * 16)
 
     def _begin(self) -> None:
         self._chat = Chat()
         self._count = 0
         self._sessions = Sessions(self._chat, bytes(16), lambda: bytes(16))
-        self._client = SessionClient(datagram=True)
-        self._hear(_sealed(b"open 1 main"))
+        self._client = SessionClient(datagram=True, nonce="0" * 16)
+        self._hear(_sealed(b"open 1 main " + b"0" * 16))
         self._hear(_sealed(self._token + b" 1 0\x1e1 Alice"))
 
     def _hear(self, message: bytes) -> None:
@@ -104,25 +109,45 @@ class SessionTarget:
                 heard = self._sessions.stored(heard, True)
             reply = self._sessions.answer(heard, 65_507).encode()
             assert len(reply) <= 1_200
-            assert decode_reply(reply) is not None
+            assert decode_reply(reply, self._token.decode()) is not None
 
 
 def tcp(data: bytes) -> None:
-    """Bytes in pieces: the first byte of the input says how long the pieces are."""
+    """Bytes in pieces. The first byte of the input says how long the pieces are, and whether they
+    are answered at once, the client closes his half, or the connection is lost."""
     asyncio._set_running_loop(cast(asyncio.AbstractEventLoop, _Loop()))
     service = _Echo()
-    peer = TcpPeer(cast(Service, service), cast(TcpListener, _Nothing()))
+    buffer = memoryview(bytearray(READ_BYTES))
+    peer = TCPPeer(cast(Service, service), buffer, lambda _: None, lambda _: None)
     peer.connection_made(_Wire())
-    size = 1 + (data[0] if data else 0)
-    rest = data[1:]
+    how, rest = (data[0] if data else 0), data[1:]
+    answers, half_closes = how & 64, how & 128
+    size = 1 + how % 64
     for start in range(0, len(rest), size):
-        peer.data_received(rest[start : start + size])
-    if size & 1:
+        piece = rest[start : start + size]
+        peer.get_buffer(-1)[: len(piece)] = piece
+        peer.buffer_updated(len(piece))
+        if answers:
+            service.answer()
+    if half_closes:
         peer.eof_received()
+    if answers:
+        service.answer()
     peer.connection_lost(None)
-    lines = rest.split(b"\n")
-    whole = len(lines) - 1 + bool(lines[-1] and size & 1)
-    assert service.received == whole
+    expected = _requests(rest, bool(half_closes))
+    assert service.received == (expected if answers else expected[:UNANSWERED_LINES])
+
+
+def _requests(stream: bytes, ended: bool) -> list[bytes]:
+    """Return what a connection that is given time hands over of *stream*."""
+    requests = []
+    *lines, last = stream.split(b"\n")
+    for line in [*(line + b"\n" for line in lines), last]:
+        if line.endswith(b"\n") or (line and ended) or len(line) > KEPT_BYTES:
+            requests.append(line[:KEPT_BYTES])
+        if len(line) > MAX_LINE_BYTES:
+            break
+    return requests
 
 
 class _Loop:
@@ -140,35 +165,32 @@ class _Loop:
 
 
 class _Echo:
-    """A service that answers at once."""
+    """A service that answers, when it is told to, with what was asked."""
 
     unsent_bytes = 65_536
 
     def __init__(self) -> None:
-        self.received = 0
+        self.received: list[bytes] = []
+        self._unanswered: list[tuple[bytes, TCPPeer]] = []
 
     def come(self, peer: object) -> bool:
         """Let everybody in."""
         del peer
         return True
 
-    def receive(self, request: bytes, peer: TcpPeer) -> Reception:
-        """Answer with what was asked."""
-        self.received += 1
-        peer.reply([request] if request else [])
+    def receive(self, request: bytes, peer: TCPPeer) -> Reception:
+        """Take it."""
+        self.received.append(request)
+        self._unanswered.append((request, peer))
         return FROM_MEMBER
 
+    def answer(self) -> None:
+        """Answer everything."""
+        while self._unanswered:
+            request, peer = self._unanswered.pop(0)
+            peer.reply([request] if request else [])
+
     def gone(self, peer: object) -> None:
-        """Nothing."""
-
-
-class _Nothing:
-    """In place of a listener."""
-
-    def __init__(self) -> None:
-        self.peers: set[object] = set()
-
-    def lost(self, peer: object) -> None:
         """Nothing."""
 
 
@@ -198,6 +220,10 @@ class _Wire(asyncio.Transport):
     def is_closing(self) -> bool:
         """Never."""
         return False
+
+    def get_write_buffer_size(self) -> int:
+        """Keep nothing."""
+        return 0
 
     def pause_reading(self) -> None:
         """Nothing."""

@@ -5,6 +5,7 @@ comparison with what everybody else has.
 """
 
 import itertools
+import secrets
 import select
 import socket
 import time
@@ -12,7 +13,8 @@ from collections.abc import Callable, Sequence
 
 from attrs import frozen
 
-from groupchat.core.sessions.client import Lost, NoSessions, Result, SessionClient, Told
+from groupchat.core.sessions.client import SessionClient
+from groupchat.core.sessions.happenings import Lost, NoSessions, Result, Told
 from groupchat.core.sessions.messages import DONE
 
 __all__ = ["SocketMember", "Verdict", "compare", "drive", "now"]
@@ -34,7 +36,7 @@ class SocketMember:
 
     def __init__(self, name: str, port: int, transport: str = "udp") -> None:
         self.name = name
-        self.session = SessionClient(datagram=transport == "udp")
+        self.session = SessionClient(datagram=transport == "udp", nonce=secrets.token_hex(8))
         self.session.submit(b"1 " + name.encode())
         self.said: list[bytes] = []
         self.acknowledged: list[bytes] = []

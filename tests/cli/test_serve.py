@@ -1,6 +1,7 @@
 """``groupchat serve``: what people see of a server, as a process."""
 
 import errno
+import os
 import re
 import signal
 import socket
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import IO, cast
 from unittest.mock import AsyncMock
 
 import pytest
@@ -17,7 +19,10 @@ from click.testing import CliRunner
 
 from groupchat import __version__, transports
 from groupchat.cli import main
+from groupchat.cli.parameters import retention
 from groupchat.core import ILLEGAL_REQUEST
+from groupchat.journal.retention import Retention
+from groupchat.journal.transcript import Transcript
 from groupchat.transports import Connection, Listener, Service, Transport
 from tests.processes import (
     DEADLINE,
@@ -25,6 +30,7 @@ from tests.processes import (
     RunningServer,
     TcpMember,
     UdpMember,
+    eventually,
     run,
     serving,
 )
@@ -132,6 +138,42 @@ def test_refusals_fill_at_most_one_line_of_the_log_a_second(server: RunningServe
     lasted = time.time() - begun
     assert server.stop() == 0
     assert 1 <= len(server.program.err.rest()) <= lasted + 1
+
+
+@POSIX
+def test_nobody_has_to_wait_for_whoever_reads_the_log() -> None:
+    """A terminal that is paused, or a pipe whose other end hangs."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "groupchat", "serve", "--no-limits", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    ) as server:
+        out, err = cast("IO[bytes]", server.stdout), cast("IO[bytes]", server.stderr)
+        while not (line := out.readline()).startswith(b"Listening on tcp "):
+            assert line
+        with TcpMember(int(line.rpartition(b":")[2])) as alice:
+            alice.ask(b"1 Alice 0")
+            for number in range(1, 4_000):  # more than a pipe takes, and more than may wait
+                assert alice.ask(b"3 Alice %d" % number) == b""
+            lines = [err.readline() for _ in range(1_000)]  # now somebody reads it again
+            assert alice.ask(b"3 Alice 4000") == b""
+        while not lines[-1].endswith(b" Alice 4000 left; members: 0\n"):
+            lines.append(err.readline())
+            assert lines[-1]
+        server.send_signal(signal.SIGTERM)
+        assert err.read() == b""
+        assert server.wait(DEADLINE) == 0
+    _, *told = [re.sub("^[0-9:]{8} ", "", line.decode().rstrip("\n")) for line in lines]
+    everything = [f"Alice {n} is now called Alice {n + 1}" for n in range(4_000)]
+    everything.append("Alice 4000 left; members: 0")
+    (gap,) = (place for place, line in enumerate(told) if "left out" in line)
+    after = told[gap + 1 :]
+    left_out = len(everything) - gap - len(after)
+    assert left_out > 100
+    assert told[gap] == f"{left_out:,} lines of the log are left out here"
+    assert told[:gap] == everything[:gap]
+    assert after == everything[-len(after) :]
 
 
 @pytest.mark.parametrize(
@@ -365,6 +407,84 @@ def test_a_full_disk_is_one_clear_line() -> None:
             check=False,
         )
     assert (done.stderr, done.returncode) == (b"Error: No space left on device\n", 1)
+
+
+# How long it keeps what was said.
+
+SECOND, DAY = 1_000, 24 * 3_600 * 1_000
+
+
+@pytest.mark.parametrize(
+    ("value", "milliseconds", "size"),
+    [
+        ("90s", 90 * SECOND, None),
+        ("5min", 300 * SECOND, None),
+        ("12h", DAY // 2, None),
+        ("30d", 30 * DAY, None),
+        ("30D", 30 * DAY, None),
+        ("5KB", None, 5_000),
+        ("500MB", None, 500_000_000),
+        ("500mb", None, 500_000_000),
+        ("2GB", None, 2_000_000_000),
+        ("1TB", None, 10**12),
+        ("30d,500MB", 30 * DAY, 500_000_000),
+        ("2GB, 12h", DAY // 2, 2_000_000_000),
+        ("007d", 7 * DAY, None),
+    ],
+)
+def test_what_to_keep_is_an_age_a_size_or_both(
+    value: str, milliseconds: int | None, size: int | None
+) -> None:
+    assert retention(value) == Retention(milliseconds, size)
+
+
+@pytest.mark.parametrize(
+    ("value", "wrong"),
+    [
+        ("", ""),
+        ("30", "30"),
+        ("d", "d"),
+        ("30m", "30m"),  # minutes or months
+        ("30x", "30x"),
+        ("1.5GB", "1.5GB"),
+        ("-1d", "-1d"),
+        ("30 d", "30 d"),
+        ("\u00b2d", "\u00b2d"),
+        ("30d,", ""),
+        ("30d,all", "all"),
+        ("9999999999d", "9999999999d"),
+    ],
+)
+def test_what_is_neither_is_one_clear_line(value: str, wrong: str) -> None:
+    done = CliRunner().invoke(main, ["serve", "--retain", value, "0"])
+    assert done.exit_code == 2
+    assert done.output.splitlines()[-1] == (
+        "Error: Invalid value for '--retain': "
+        f"{wrong!r} is neither an age (30d, 12h) nor a size (500MB)."
+    )
+
+
+def test_whoever_missed_what_is_not_kept_is_told_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "chat.journal"
+    with serving("--journal", str(path), "--retain", "1s", "0") as server:
+        alice, bob, carol = server.udp(), server.udp(), server.tcp()
+        alice.ask(b"1 Alice")
+        bob.ask(b"1 Bob")
+        carol.ask(b"1 Carol")
+        alice.ask(b"2 old")
+        alice.ask(b"2 older than a second soon")
+
+        def has_gone() -> bool:
+            with Transcript(path) as transcript:
+                return transcript.let_go == 5
+
+        eventually(has_gone)
+        assert alice.ask(b"5") == b""  # she has missed nothing
+        assert bob.ask(b"5") == b"(3 older events are not kept on this server)"
+        assert carol.ask(b"5") == b"(2 older events are not kept on this server)"
+        assert carol.ask(b"5") == b""
+        carol.ask(b"2 new")
+        assert alice.ask(b"5").splitlines()[-1] == b"Carol: new"
 
 
 # How it ends.

@@ -12,6 +12,7 @@ from groupchat.cli.connect import KEPT
 from groupchat.client.plain_conversation import PLAIN_HELP
 from groupchat.core.sessions.messages import Refusal
 from tests.cli.scripted import ScriptedServer, SeedServer, Terminal
+from tests.client.keyed import answered
 from tests.client.ports import free_port
 from tests.processes import Program, eventually, run, serving
 from tests.test_transcript import TRANSCRIPT
@@ -160,10 +161,10 @@ def test_a_server_that_knows_no_sessions_any_more_is_one_line_and_the_end() -> N
 
 
 def test_a_server_of_another_version_gives_no_session() -> None:
-    refusal = Refusal("other version").encode()
+    refusal = Refusal("other version")
 
     def answer(request: bytes, _: object) -> list[bytes]:
-        return [refusal if request.startswith(b"@") else b"plain"]
+        return [answered(request, refusal) if request.startswith(b"@") else b"plain"]
 
     with ScriptedServer(answer) as server:
         done = run("connect", "127.0.0.1", str(server.port), stdin=b"5\n")

@@ -22,6 +22,7 @@ from groupchat.core.sessions.messages import (
     decode_request,
 )
 from tests.cli.scripted import ScriptedServer, Terminal
+from tests.client.keyed import answered
 from tests.client.memory import MEASURED_CONNECT, MOST_KILOBYTES
 from tests.processes import DEADLINE, run
 from tests.transports.recorder import POSIX
@@ -39,9 +40,9 @@ def session_server(says: Says) -> Iterator[ScriptedServer]:
     def answer(request: bytes, _: object) -> list[bytes]:
         message = decode_request(request)
         if isinstance(message, Open):
-            return [Opened(TOKEN).encode()]
+            return [answered(request, Opened(TOKEN))]
         assert isinstance(message, Ask)
-        return [says(message).encode()]
+        return [answered(request, says(message))]
 
     with ScriptedServer(answer) as server:
         yield server
@@ -81,7 +82,9 @@ def test_no_control_character_reaches_a_terminal() -> None:
 
 def test_no_control_character_reaches_people_by_standard_error() -> None:
     with ScriptedServer(
-        lambda request, _: [Refusal("\x1b[2J").encode() if request.startswith(b"@") else b""]
+        lambda request, _: [
+            answered(request, Refusal("\x1b[2J")) if request.startswith(b"@") else b""
+        ]
     ) as server:
         done = run("connect", "127.0.0.1", str(server.port), stdin=b"5\n")
     assert done.stderr.decode() == "The server gives no session (\ufffd[2J); going on without.\n"

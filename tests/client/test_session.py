@@ -25,8 +25,9 @@ from groupchat.core.sessions.happenings import (
     Told,
     WhoIsHere,
 )
-from groupchat.core.sessions.messages import Answer, Mark, Opened
+from groupchat.core.sessions.messages import Answer, Mark, Opened, Reply
 from groupchat.transports import Connection
+from tests.client.keyed import answered
 from tests.client.loops import in_loop
 from tests.client.ports import free_port
 from tests.client.proxy import BAD, GOOD, Proxy
@@ -391,7 +392,7 @@ def test_that_there_is_no_answer_is_told_every_second() -> None:
 class Scripted:
     """A TCP server: for each connection, *answers* yields what it says to each line."""
 
-    def __init__(self, *answers: Iterator[bytes]) -> None:
+    def __init__(self, *answers: Iterator[bytes | Reply]) -> None:
         self.requests: list[bytes] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -407,16 +408,18 @@ class Scripted:
                     answer = next(answers, None)
                     if answer is None:
                         break
+                    if not isinstance(answer, bytes):
+                        answer = answered(request, answer) + b"\n\n"
                     peer.sendall(answer)
         self._listener.close()
 
 
-OPENED = Opened(TOKEN).encode() + b"\n\n"
+OPENED = Opened(TOKEN)
 
 
 def test_a_connection_that_owes_an_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redial, "ANSWER_MILLISECONDS", 100)
-    answer = Answer(1, ("done",), Mark(0), Mark(0), 0).encode() + b"\n\n"
+    answer = Answer(1, ("done",), Mark(0), Mark(0), 0)
     server = Scripted(iter([OPENED, b""]), iter([answer]))
 
     assert words(asking(dialling("tcp", server.port), b"5")) == ["done"]

@@ -1,20 +1,21 @@
 """Answers that come too late to be believed, and what travels apart."""
 
-from groupchat.core.sessions.client import Result, Saved, SessionClient, Told
+from groupchat.core.sessions.client import Saved, SessionClient
+from groupchat.core.sessions.happenings import Result, Told
 from groupchat.core.sessions.messages import Answer, Mark, Prove
 from groupchat.core.sessions.outbox import Outbox
 
 
 def test_an_answer_from_before_the_address_had_to_be_proved_is_not_believed() -> None:
     """The server that gave it may have ended, and not have carried out what it says."""
-    client = SessionClient(True, Saved("0" * 32, 4, 7, True, "main", (b"2 Hi",)))
+    client = SessionClient(True, Saved("0" * 32, 4, 7, True, "main", (b"2 Hi",)), nonce="")
     assert client.send(0)
-    assert client.receive(Prove("1" * 16).encode(), 1) == []
+    assert client.receive(Prove("1" * 16, key="0" * 32).encode(), 1) == []
     assert client.send(1)
     line = b"7 5 s Bob: Hello\n"
-    old = Answer(4, ("done",), Mark(7), Mark(8), 8, body=line)
+    old = Answer(4, ("done",), Mark(7), Mark(8), 8, body=line, key="0" * 32)
     assert client.receive(old.encode(), 2) == []
-    new = Answer(4, ("done",), Mark(7), Mark(8), 8, tries=2, body=line)
+    new = Answer(4, ("done",), Mark(7), Mark(8), 8, tries=2, body=line, key="0" * 32)
     happened = client.receive(new.encode(), 3)
     assert Result(b"2 Hi", "done") in happened
     assert Told(7, 5, "s", b"Bob: Hello") in happened

@@ -1,6 +1,7 @@
 """Legal names, legal texts, and which names are the same."""
 
 import sys
+from collections.abc import Callable
 from unicodedata import category, is_normalized, normalize
 
 import pytest
@@ -16,6 +17,7 @@ from groupchat.core import (
     tidy_name,
 )
 from groupchat.core.names import PHRASES
+from groupchat.core.plain import NOT_STORED, TOO_MANY, UNREADABLE
 from tests.core.strategies import legal_names, wild_names, wild_texts
 
 FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"  # three people and two joiners
@@ -135,6 +137,16 @@ def test_no_roster_reads_as_a_refusal() -> None:
     assert tidy_name("ILLEGAL  request") is None
     assert tidy_name("Illegal requests") == "Illegal requests"
     assert tidy_name("No illegal request") == "No illegal request"
+
+
+@pytest.mark.parametrize("reply", [ILLEGAL_REQUEST, NOT_STORED, UNREADABLE, TOO_MANY])
+@pytest.mark.parametrize("spelt", [str, str.upper, lambda name: name.replace("e", "\uff45")])
+def test_nobody_can_say_what_the_server_itself_says(
+    reply: bytes, spelt: Callable[[str], str]
+) -> None:
+    name = reply.decode().partition(": ")[0]
+    assert tidy_name(spelt(name)) is None
+    assert tidy_name(spelt(name) + " 2") is not None
 
 
 @pytest.mark.parametrize("phrase", PHRASES)

@@ -8,9 +8,11 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groupchat.core import ILLEGAL_REQUEST
+from groupchat.core import ILLEGAL_REQUEST, Leave
 from groupchat.core.plain import UNREADABLE, decode
+from groupchat.core.records import Record
 from groupchat.core.replies import Refused
+from groupchat.core.sessions import messages
 from groupchat.core.sessions.bookmark import MAX_PARTIAL_BYTES, Bookmark
 from groupchat.core.sessions.client import (
     ACKNOWLEDGE_MILLISECONDS,
@@ -18,18 +20,22 @@ from groupchat.core.sessions.client import (
     LISTEN_MILLISECONDS,
     MAX_NAMES,
     PLAIN_REFUSALS,
+    Saved,
+    SessionClient,
+)
+from groupchat.core.sessions.happenings import (
+    TROUBLE,
+    Behind,
     Happening,
     Lost,
     NoSessions,
+    Outside,
     Ready,
     Result,
-    Saved,
     Seen,
-    SessionClient,
     Told,
     WhoIsHere,
 )
-from groupchat.core.sessions.happenings import TROUBLE
 from groupchat.core.sessions.messages import (
     DATAGRAM_BYTES,
     Answer,
@@ -51,7 +57,7 @@ from groupchat.core.sessions.timer import (
     MIN_MILLISECONDS,
     Timer,
 )
-from tests.core.sessions.desk import Desk
+from tests.core.sessions.desk import NONCE, Desk
 
 TOKEN = "0123456789abcdef" * 2
 COOKIE = "0123456789abcdef"
@@ -68,7 +74,7 @@ class Chatter:
         saved: Saved | None = None,
         in_turn: bool = False,
     ) -> None:
-        self.client = SessionClient(datagram, saved, in_turn=in_turn)
+        self.client = SessionClient(datagram, saved, nonce=NONCE, in_turn=in_turn)
         self.desk = desk
         self.address = "udp a"
         self.now = 0
@@ -112,9 +118,9 @@ def results(happenings: list[Happening]) -> list[tuple[bytes, str]]:
 
 def opened(datagram: bool = True, in_turn: bool = False) -> SessionClient:
     """Return a client with a session."""
-    client = SessionClient(datagram, in_turn=in_turn)
-    assert client.send(0) == Open("main").encode()
-    assert client.receive(Opened(TOKEN).encode(), 0) == [Ready(resumed=False)]
+    client = SessionClient(datagram, nonce=NONCE, in_turn=in_turn)
+    assert client.send(0) == Open("main", NONCE).encode()
+    assert client.receive(Opened(TOKEN, key=NONCE).encode(), 0) == [Ready(resumed=False)]
     return client
 
 
@@ -143,6 +149,7 @@ def answer(
         last,
         last.position if end is None else end,
         **options,
+        key=ask.token,
     )
     return whole.encode()
 
@@ -200,23 +207,26 @@ def test_an_address_is_proved_once_and_again_when_it_changes() -> None:
 
 
 def test_the_same_cookie_twice_is_no_reason_to_ask_twice() -> None:
-    client = SessionClient(datagram=True)
+    client = SessionClient(datagram=True, nonce=NONCE)
     client.send(0)
-    assert client.receive(Prove(COOKIE).encode(), 5) == []
+    assert client.receive(Prove(COOKIE, key=NONCE).encode(), 5) == []
     assert client.next_time() == 5
-    assert client.send(5) == Open("main", COOKIE).encode()
+    assert client.send(5) == Open("main", NONCE, COOKIE).encode()
     due = client.next_time()
-    assert client.receive(Prove(COOKIE).encode(), 6) == []
+    assert client.receive(Prove(COOKIE, key=NONCE).encode(), 6) == []
     assert client.next_time() == due
 
 
 def test_another_group_can_be_asked_for() -> None:
-    assert SessionClient(datagram=True, group="den").send(0) == Open("den").encode()
+    assert (
+        SessionClient(datagram=True, group="den", nonce=NONCE).send(0)
+        == Open("den", NONCE).encode()
+    )
 
 
 def test_a_second_answer_to_the_first_request_changes_nothing() -> None:
     client = opened()
-    assert client.receive(Opened("f" * 32).encode(), 1) == []
+    assert client.receive(Opened("f" * 32, key=NONCE).encode(), 1) == []
     assert client.saved() == Saved(TOKEN, 0, 0, joined=False)
 
 
@@ -224,7 +234,7 @@ def test_a_second_answer_to_the_first_request_changes_nothing() -> None:
 
 
 def test_a_server_that_refuses_a_few_times_knows_no_sessions() -> None:
-    client = SessionClient(datagram=True)
+    client = SessionClient(datagram=True, nonce=NONCE)
     for number in range(1, PLAIN_REFUSALS):
         assert client.send(number) is not None
         assert client.receive(ILLEGAL_REQUEST, number) == []
@@ -235,20 +245,22 @@ def test_a_server_that_refuses_a_few_times_knows_no_sessions() -> None:
     # That was the end.
     assert client.next_time() is None
     assert client.send(10_000) is None
-    assert client.receive(Opened(TOKEN).encode(), 10_000) == []
+    assert client.receive(Opened(TOKEN, key=NONCE).encode(), 10_000) == []
     assert not client.idle
     assert client.saved() is None
 
 
 def test_a_server_can_give_no_session_and_say_why() -> None:
-    client = SessionClient(datagram=True)
+    client = SessionClient(datagram=True, nonce=NONCE)
     client.send(0)
-    assert client.receive(Refusal("no such group").encode(), 0) == [NoSessions("no such group")]
+    assert client.receive(Refusal("no such group", key=NONCE).encode(), 0) == [
+        NoSessions("no such group")
+    ]
 
 
 @pytest.mark.parametrize("junk", [b"", b"hello", b"@00000000 session " + TOKEN.encode()])
 def test_junk_is_no_answer(junk: bytes) -> None:
-    client = SessionClient(datagram=True)
+    client = SessionClient(datagram=True, nonce=NONCE)
     client.send(0)
     due = client.next_time()
     assert client.receive(junk, 1) == []
@@ -260,9 +272,11 @@ def test_refusals_in_a_session_are_counted_until_there_is_an_answer() -> None:
     client.submit(b"5")
     ask = asked(client)
     for number in (1, 2):
-        assert client.receive(ILLEGAL_REQUEST, 1) == []
-        assert client.refusals == number
-    assert client.receive(answer(ask, "done"), 2) == [Result(b"5", "done")]
+        for _ in range(5):  # anybody can send that, so it counts once a try
+            assert client.receive(ILLEGAL_REQUEST, 1) == []
+            assert client.refusals == number
+        assert client.send(1_000 * number) is not None
+    assert client.receive(answer(ask, "done"), 3_000) == [Result(b"5", "done")]
     assert client.refusals == 0
 
 
@@ -975,7 +989,7 @@ def test_what_was_under_way_is_carried_out_once(arrived: bool) -> None:
     assert happenings[:3] == [
         Ready(resumed=True, waiting=2),
         Result(b"2 one", "done"),
-        Result(b"", "not-a-request"),
+        Result(b"6", "not-a-request"),
     ]
     assert lines(happenings) == [b"Bob has joined", b"Bob: hi"]
     said = [line.split(b" ", 3)[3] for line in desk.lines()]
@@ -1035,7 +1049,153 @@ def test_who_goes_on_finds_out_that_he_is_no_member_any_more() -> None:
     first.ask(b"1 Alice", b"4")
     second = Chatter(desk, saved=first.client.saved())
     second.client.ask_seen()
-    assert second.pump() == [Ready(resumed=True, waiting=0), Seen(0, member=False)]
+    assert second.pump() == [Ready(resumed=True, waiting=0), Outside(), Seen(0, member=False)]
+    assert second.ask(b"5") == [Result(b"5", "not-a-member")]  # it is told once
+
+
+def test_who_was_sent_away_is_told_so_once() -> None:
+    desk = Desk()
+    chatter = Chatter(desk)
+    chatter.ask(b"1 Alice")
+    sender = desk.sessions.sender(chatter.requests[-1])
+    desk.chat.apply(Record(desk.now, sender, 0, (Leave(),)))
+    assert chatter.ask(b"2 hi") == [Outside(), Result(b"2 hi", "not-a-member")]
+    assert chatter.ask(b"2 ho") == [Result(b"2 ho", "not-a-member")]
+    assert chatter.ask(b"1 Alice", b"4") == [Result(b"1 Alice", "done"), Result(b"4", "done")]
+    assert chatter.ask(b"5") == [Result(b"5", "not-a-member")]
+
+
+# What was written down is an old copy.
+
+
+def test_who_goes_on_from_an_old_copy_is_told_so_and_catches_up() -> None:
+    desk = Desk()
+    first = Chatter(desk)
+    first.ask(b"1 Alice", b"2 one")
+    old = first.client.saved()
+    assert old is not None
+    first.ask(b"2 two")
+    first.ask(b"2 three")
+    second = Chatter(desk, saved=old)
+    assert second.ask(b"2 four") == [Behind((b"2 four",)), Ready(resumed=True, waiting=2)]
+    assert second.ask(b"2 five") == [Result(b"2 five", "done")]
+    said = [line.split(b" ", 3)[3] for line in desk.lines()]
+    assert said[1:] == [b"Alice: one", b"Alice: two", b"Alice: three", b"Alice: five"]
+
+
+def test_of_a_long_command_in_an_old_copy_nothing_more_travels() -> None:
+    desk = Desk()
+    first = Chatter(desk)
+    first.ask(b"1 Alice", b"2 one")
+    old = first.client.saved()
+    first.ask(b"2 two")
+    first.ask(b"2 three")
+    second = Chatter(desk, saved=old)
+    long = b"2 " + b"x" * 3_000
+    happenings = second.ask(long, b"2 short")
+    assert happenings[0] == Behind((long,))
+    assert results(happenings) == [(b"2 short", "done")]
+    assert [line[-5:] for line in desk.lines()][-2:] == [b"three", b"short"]
+
+
+def test_only_the_request_under_way_can_be_behind() -> None:
+    client = opened()
+    client.submit(b"2 hi")
+    ask = asked(client)
+    for number, last in ((ask.number + 1, 9), (ask.number - 1, 9), (ask.number, ask.number - 1)):
+        assert client.receive(messages.Behind(number, last, key=TOKEN).encode(), 1) == []
+    assert client.receive(answer(ask, "done"), 2) == [Result(b"2 hi", "done")]
+
+
+@pytest.mark.parametrize("restarts", [True, False])
+def test_the_number_of_another_request_makes_no_repeat(restarts: bool) -> None:
+    desk = Desk()
+    first = Chatter(desk)
+    first.ask(b"1 Alice", b"2 one")
+    old = first.client.saved()
+    first.ask(b"2 two")
+    if restarts:
+        desk.restart()
+    second = Chatter(desk, saved=old)
+    assert second.ask(b"2 three", b"2 four")[0] == Behind((b"2 three", b"2 four"))
+    assert second.ask(b"2 five") == [Result(b"2 five", "done")]
+
+
+# What only the server can have said.
+
+
+def test_nobody_answers_in_the_servers_name_who_has_not_seen_the_request() -> None:
+    client = opened()
+    client.submit(b"2 hi")
+    ask = asked(client)
+    line = b"%d 5 s Carol: I resign\n" % ask.mark.position
+    stop = Mark(ask.mark.position + 1)
+    right = Answer(ask.number, ("done",), ask.mark, stop, stop.position, body=line)
+    heard, saved, due = client.heard, client.saved(), client.next_time()
+    for key in ("", NONCE, "f" * 32):
+        for reply in (right, Unknown(ask.number), Prove(COOKIE), messages.Behind(ask.number, 99)):
+            assert client.receive(evolve(reply, key=key).encode(), 1) == []
+    assert (client.heard, client.saved(), client.next_time()) == (heard, saved, due)
+    happenings = client.receive(evolve(right, key=TOKEN).encode(), 1)
+    assert lines(happenings) == [b"Carol: I resign"]
+    assert client.heard == heard + 1
+
+
+def test_nobody_gives_a_session_who_has_not_seen_the_request() -> None:
+    client = SessionClient(datagram=True, nonce=NONCE)
+    client.send(0)
+    for key in ("", "f" * 16):
+        assert client.receive(Opened("f" * 32, key=key).encode(), 1) == []
+        assert client.receive(Refusal("no", key=key).encode(), 1) == []
+    assert client.receive(Opened(TOKEN, key=NONCE).encode(), 1) == [Ready(resumed=False)]
+
+
+# What is yet to be sent.
+
+
+def test_a_long_command_goes_on_in_another_process() -> None:
+    desk = Desk()
+    first = Chatter(desk)
+    first.ask(b"1 Alice")
+    long = b"2 " + bytes(range(97, 123)) * 120
+    first.client.submit(long)
+    first.client.submit(b"2 after")
+    request = first.client.send(first.now)
+    assert request is not None
+    assert first.client.unsent == (b"2 after",)
+    saved = first.client.saved()
+    assert saved is not None
+    assert saved.command == long
+    assert saved.commands[0].startswith(b"~0 2 abc")
+    desk.answer(request)
+    second = Chatter(desk, saved=saved)
+    assert results(second.pump()) == [(long, "done")]
+    assert next(line for line in desk.lines() if b": abc" in line).endswith(b": " + long[2:])
+
+
+def test_what_waits_is_unsent_and_what_travels_is_not() -> None:
+    client = opened()
+    assert not client.unsent
+    for command in (b"2 a", b"2 " + b"x" * 3_000, b"junk", b"2 b"):
+        client.submit(command)
+    assert client.unsent == (b"2 a", b"2 " + b"x" * 3_000, b"junk", b"2 b")
+    ask = asked(client)
+    assert ask.commands == (b"2 a",)
+    assert [*client.unsent] == [b"2 " + b"x" * 3_000, b"junk", b"2 b"]
+    client.receive(answer(ask, "done"), 1)
+    assert asked(client, 1).commands[0].startswith(b"~0 ")
+    assert [*client.unsent] == [b"junk", b"2 b"]
+
+
+def test_own_events_alone_are_not_told_to_be_waiting() -> None:
+    desk = Desk()
+    first = in_turn(desk)
+    first.client.submit(b"2 one")
+    assert first.client.send(first.now) is not None
+    second = Chatter(desk, saved=first.client.saved(), in_turn=True)
+    assert second.pump()[-1] == Result(b"2 one", "done")
+    third = Chatter(desk, saved=second.client.saved(), in_turn=True)
+    assert third.pump() == [Ready(resumed=True, waiting=0)]
 
 
 # The server does not know the session.
@@ -1067,18 +1227,18 @@ def test_a_session_that_is_lost_says_what_nobody_knows_about() -> None:
 
 def test_that_another_request_is_unknown_says_nothing() -> None:
     client = opened()
-    assert client.receive(Unknown(1).encode(), 0) == []
+    assert client.receive(Unknown(1, key=TOKEN).encode(), 0) == []
     client.submit(b"5")
     asked(client)
-    assert client.receive(Unknown(2).encode(), 0) == []
-    assert client.receive(Unknown(1).encode(), 0) == []
-    assert client.send(0) == Open("main").encode()
+    assert client.receive(Unknown(2, key=TOKEN).encode(), 0) == []
+    assert client.receive(Unknown(1, key=TOKEN).encode(), 0) == []
+    assert client.send(0) == Open("main", NONCE).encode()
 
 
 def test_nothing_is_sent_while_nothing_is_asked() -> None:
     client = opened()
     assert client.next_time() is None
-    assert client.receive(Prove(COOKIE).encode(), 3) == []
+    assert client.receive(Prove(COOKIE, key=TOKEN).encode(), 3) == []
     assert client.send(3) is None
     assert client.receive(ILLEGAL_REQUEST, 3) == []
     assert client.send(3) is None

@@ -116,7 +116,7 @@ BUGS = (
     Bug(
         "ignores the checksum of a message",
         "groupchat.core.sessions.messages:_unsealed",
-        "if _sealed(message) == whole",
+        "if _sealed(message, key) == whole",
         'if whole[:1] == b"@"',
     ),
     Bug(

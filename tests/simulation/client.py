@@ -12,15 +12,16 @@ whenever it likes; a connection that has broken, or says nothing, it makes anew.
 
 from typing import Final
 
-from groupchat.core.sessions.client import (
+from groupchat.core.sessions.client import Saved, SessionClient
+from groupchat.core.sessions.happenings import (
+    Behind,
     Happening,
     Lost,
     NoSessions,
+    Outside,
     Ready,
     Result,
-    Saved,
     Seen,
-    SessionClient,
     Told,
     WhoIsHere,
 )
@@ -93,7 +94,9 @@ class Member:
         self.world.note(self.who, b"starts")
         by_connection = self.world.chance(0.3)
         self._life = Life()
-        self._client = SessionClient(not by_connection, self._saved, in_turn=self._in_turn)
+        self._client = SessionClient(
+            not by_connection, self._saved, nonce=self.world.draw(8).hex(), in_turn=self._in_turn
+        )
         self._joined = self._joining = False
         self._link.come(by_connection=by_connection)
         self._again()
@@ -209,6 +212,8 @@ class Member:
             count["sessions given up"] += 1
             if not (count["datagrams damaged"] or count["datagrams cut"]):
                 raise Violation(f"{self.who} was told that there are no sessions: {happening.why}")
+        elif isinstance(happening, Behind):
+            raise Violation(f"{self.who} was told that what it has written down is old")
         elif isinstance(happening, Told) and happening.kind == UNREADABLE:
             if not count["rows not readable"]:
                 raise Violation(f"{self.who} was told {happening}")
@@ -217,7 +222,10 @@ class Member:
             self._learn(happening, reader, horizon)
 
     def _learn(
-        self, happening: Told | Result | WhoIsHere | Seen, reader: SessionReader, horizon: int
+        self,
+        happening: Told | Result | WhoIsHere | Seen | Outside,
+        reader: SessionReader,
+        horizon: int,
     ) -> None:
         count = self.world.counts
         if isinstance(happening, Told):
@@ -226,6 +234,10 @@ class Member:
         elif isinstance(happening, Result):
             count[f"result {happening.word}"] += 1
             self._result(happening.command.decode(), happening.word, reader, horizon)
+        elif isinstance(happening, Outside):
+            count["told to be outside"] += 1
+            self._joined = False
+            reader.outside(horizon)
         elif isinstance(happening, Seen):
             count["asked how far all are"] += 1
             if happening.member:

@@ -5,13 +5,25 @@ does to anybody, which is for the others to notice.
 
 Theory. What an attacker can do to a session without its token, he does here; and he sends in the
 name of *victims*, addresses that have proved nothing, and must not be sent more than three times
-what came from there. He has a session of his own, too, and asks in it, from a victim's address,
+what came from there. He answers members in the server's name, by guesses at what they have asked.
+He has a session of his own, too, and asks in it, from a victim's address,
 for much.
 """
 
 from typing import Final
 
-from groupchat.core.sessions.messages import Ask, Mark, Open, Opened, Prove, decode_reply
+from groupchat.core.sessions.messages import (
+    Answer,
+    Ask,
+    Behind,
+    Mark,
+    Open,
+    Opened,
+    Prove,
+    Reply,
+    Unknown,
+    decode_reply,
+)
 from tests.simulation.checker import Checker
 from tests.simulation.connection import Connection
 from tests.simulation.network import Network
@@ -19,6 +31,7 @@ from tests.simulation.world import MILLISECOND, World
 
 __all__ = ["Hostile"]
 
+NONCE: Final = "e" * 16
 _WORDS: Final = (b"1 ", b"2 ", b"3 ", b"4", b"5", b"@", b"\x1e", b"\n", b"open 1 main", b"wait=9")
 
 
@@ -71,13 +84,15 @@ class Hostile:
         elif chance < 45:
             send(self._address, self._copy())
         elif chance < 60:
-            send(self._victim(world.below(2)), Open("main").encode())
+            send(self._victim(world.below(2)), Open("main", NONCE).encode())
         elif chance < 65:
             # Two of the victims never sent anything that is not a session's.
             request = world.pick((b"1 Mallory", b"5", b"2 buy", b"4", self._junk()))
             send(self._victim(world.between(2, 3)), request)
         elif chance < 70:
             self._connect()
+        elif chance < 80:
+            self._forge()
         else:
             self._go_on()
 
@@ -97,6 +112,25 @@ class Hostile:
             copy[world.below(len(copy))] = world.below(256)
         return bytes(copy)
 
+    def _forge(self) -> None:
+        """Answer somebody in the server's name, with all but the key."""
+        world = self.world
+        addresses = [a for a in self.network.receivers if a.startswith("10.0.")]
+        if not addresses:
+            return
+        number, position = world.between(1, 30), world.between(0, 60)
+        line = b"%d 5 s M0: I resign\n" % position
+        stop = Mark(position + 1)
+        replies: tuple[Reply, ...] = (
+            Answer(number, (), Mark(position), stop, position + 1, body=line, key=self._token),
+            Answer(number, ("done",), Mark(0), stop, position + 1, body=line),
+            Opened("f" * 32, key=self._token),
+            Prove("f" * 16),
+            Unknown(number),
+            Behind(number, number + 5),
+        )
+        self.network.forge(world.pick(addresses), world.pick(replies).encode())
+
     def _connect(self) -> None:
         """Open a connection, and say nothing, or junk."""
 
@@ -111,7 +145,7 @@ class Hostile:
     def _go_on(self) -> None:
         """Get a session; then use it to have a victim sent much."""
         if not self._token:
-            self.network.send(self._address, Open("main", self._cookie).encode())
+            self.network.send(self._address, Open("main", NONCE, self._cookie).encode())
             return
         self._number += 1
         commands = (b"1 Eve",) if self.world.chance(0.2) else (b"2 hi",)
@@ -121,7 +155,7 @@ class Hostile:
         self.network.send(address, ask.encode())
 
     def _receive(self, data: bytes, _: int) -> None:
-        reply = decode_reply(data)
+        reply = decode_reply(data, NONCE) or decode_reply(data, self._token)
         if isinstance(reply, Prove):
             self._cookie = reply.cookie
         elif isinstance(reply, Opened) and not self._token:

@@ -18,7 +18,7 @@ from attrs import define, field, frozen
 
 from groupchat.core import ILLEGAL_REQUEST, Service
 from groupchat.core.peer import Reception
-from groupchat.core.sessions.messages import DATAGRAM_BYTES, decode_reply
+from groupchat.core.sessions.messages import DATAGRAM_BYTES
 from groupchat.transports.udp import MAX_DATAGRAM_BYTES
 from tests.simulation.world import MILLISECOND, SECOND, Life, Violation, World
 
@@ -28,7 +28,8 @@ Receive: TypeAlias = Callable[[bytes, int], None]
 """Called with what has arrived at a client, and with the position at which the truth ended when
 the server let go of it."""
 
-_COOKIE: Final = re.compile(rb"(?:cookie=|open 1 [a-z0-9-]+ )([0-9a-f]{16})")
+_COOKIE: Final = re.compile(rb"(?:cookie=|open 1 [a-z0-9-]+ [0-9a-f]{16} )([0-9a-f]{16})")
+_SEALED: Final = re.compile(rb"@[0-9a-f]{8} ")
 _PROVE: Final = re.compile(rb"@[0-9a-f]{8} prove ([0-9a-f]{16})")
 _THIS_MACHINE: Final = "127."
 
@@ -135,6 +136,13 @@ class Network:
         self.world.note(address, b"> " + datagram)
         self._carry(address, datagram, lambda data: self._arrive(address, data))
 
+    def forge(self, address: str, datagram: bytes) -> None:
+        """Send *datagram* to a client in the server's name."""
+        receive = self.receivers.get(address)
+        if receive is not None:
+            self.world.note(address, b"! " + datagram)
+            receive(datagram, self.horizon())
+
     # The server's side.
 
     def next_number(self) -> int:
@@ -159,7 +167,7 @@ class Network:
         """Send a reply to *address*."""
         self.world.note(address, b"< " + datagram)
         count = self._counts[address]
-        if decode_reply(datagram) is not None:  # else it may be a roster with a name like that
+        if _SEALED.match(datagram):  # else it may be a roster with a name like that
             if len(datagram) > DATAGRAM_BYTES:
                 raise Violation(f"{address} was sent a datagram of {len(datagram)} bytes")
             proof = _PROVE.fullmatch(datagram)

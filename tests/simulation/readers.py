@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from groupchat.core.sessions.client import Told
+from groupchat.core.sessions.happenings import Told
 from tests.simulation.truth import Stay, Truth
 from tests.simulation.world import Violation
 
@@ -54,6 +54,13 @@ class SessionReader:
 
     def left(self) -> None:
         """Its leave is done."""
+        self.next = None
+
+    def outside(self, horizon: int) -> None:
+        """It was told that it was not in the group, when the truth ended at *horizon*."""
+        for stay in self._truth.stays[self.sender]:
+            if stay.joined < horizon and (stay.left is None or stay.left >= horizon):
+                raise Violation(f"{self._who} was in the group, and was told that it was not")
         self.next = None
 
     def told(self, event: Told, horizon: int) -> None:

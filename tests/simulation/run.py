@@ -30,7 +30,7 @@ __all__ = ["STEPS", "Outcome", "Run", "simulate"]
 STEPS: Final = 1_000
 """Steps of a run in which things go wrong."""
 
-PEACE_STEPS: Final = 6_000
+PEACE_STEPS: Final = 30_000
 PEACE_SECONDS: Final = 300
 """So long the peace may take at the most."""
 

@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from groupchat.transports import Transport
-from groupchat.transports.address import show
+from groupchat.transports.address import show, source
 from groupchat.transports.tcp import TCP
 from groupchat.transports.udp import UDP
 from tests.processes import Member, TcpMember, UdpMember, serving
@@ -15,10 +15,12 @@ from tests.transports.recorder import (
     HOSTS,
     IPV6,
     Recorder,
+    connected,
     datagram_socket,
     have_hosts_stand_for,
     in_loop,
     listening,
+    soon,
 )
 
 
@@ -116,3 +118,36 @@ def test_addresses_are_shown_as_people_write_them(
     address: tuple[str | int, ...], shown: str
 ) -> None:
     assert show(address) == shown
+
+
+@pytest.mark.parametrize(
+    ("host", "shown"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("127.0.0.1", "127.0.0.1"),
+        ("::ffff:127.0.0.1", "127.0.0.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("::1", "::1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::", "2001:db8:1:2::/64"),
+        ("2001:db8::5", "2001:db8::/64"),
+        ("::2", "::/64"),
+        ("fe80::1%eth0", "fe80::/64%eth0"),
+    ],
+)
+def test_what_limits_count_by_is_what_nobody_can_choose(host: str, shown: str) -> None:
+    assert source((host, 80, 0, 0)) == shown
+
+
+@IPV6
+@pytest.mark.parametrize("transport", [UDP(), TCP()], ids=["udp", "tcp"])
+@in_loop
+async def test_a_peer_says_what_to_count_it_by(transport: Transport) -> None:
+    service = Recorder()
+    async with (
+        listening(transport, service, "::") as listener,
+        connected(transport, listener.port, "127.0.0.1") as connection,
+    ):
+        await connection.send(b"5")
+        await soon(lambda: bool(service.peers))
+        assert service.peers[0].source == "127.0.0.1"

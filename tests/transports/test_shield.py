@@ -10,11 +10,17 @@ from collections.abc import Iterator
 import pytest
 
 from groupchat.transports import shield as shields
-from groupchat.transports.shield import FLOODING_SECONDS, UNWANTED_DATAGRAMS, Shield
+from groupchat.transports.shield import (
+    CROWDING_DATAGRAMS,
+    FLOODING_DATAGRAMS,
+    FLOODING_SECONDS,
+    UNWANTED_DATAGRAMS,
+    Shield,
+)
 from tests.transports.recorder import HOSTS, datagram_socket, in_loop, soon
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="the filter is Linux's")
-MANY = 10 * UNWANTED_DATAGRAMS
+MANY = {("10.0.0.2", port): 1 for port in range(1, 10 * UNWANTED_DATAGRAMS)}
 
 
 class Clock:
@@ -63,19 +69,65 @@ async def test_in_a_flood_members_are_heard_and_who_floods_is_not(host: str, clo
     with sockets(4, host) as (server, member, flooder, stranger):
         known = [member.getsockname()]
         shield = Shield(server, asyncio.get_running_loop(), lambda: known)
-        shield.unwanted(UNWANTED_DATAGRAMS - 1, [flooder.getsockname()])
+        shield.unwanted({flooder.getsockname(): UNWANTED_DATAGRAMS - 1})
         assert not is_raised(shield)
         assert arrive(flooder, server, 10) == 10
-        shield.unwanted(UNWANTED_DATAGRAMS, [flooder.getsockname()])
+        shield.unwanted({flooder.getsockname(): UNWANTED_DATAGRAMS})
         assert shield.raised
         assert arrive(member, server, 200) == 200
         assert arrive(flooder, server, 200) == 0
         assert 0 < arrive(stranger, server, 2_000) < 500  # one in 16, by chance
         for _ in range(8):
             clock.now += 0.1
-            shield.unwanted(MANY, [])
+            shield.unwanted(MANY)
         assert arrive(member, server, 200) == 200
         assert arrive(stranger, server, 2_000) < 20  # one in 4,096
+        shield.close()
+
+
+@LINUX
+@in_loop
+async def test_junk_that_carries_the_address_of_a_member_does_not_silence_him(clock: Clock) -> None:
+    with sockets(3, "127.0.0.1") as (server, member, other):
+        known: list[tuple[str, int]] = []
+        shield = Shield(server, asyncio.get_running_loop(), lambda: known)
+        # Neither what came before he was known counts, nor what comes now, alone or with others'.
+        shield.unwanted({member.getsockname(): UNWANTED_DATAGRAMS})
+        known += [member.getsockname(), other.getsockname()]
+        for _ in range(8):
+            clock.now += 0.1
+            shield.unwanted({**MANY, member.getsockname(): CROWDING_DATAGRAMS // 16})
+        assert shield.raised
+        assert arrive(member, server, 200) == 200
+        assert arrive(other, server, 200) == 200
+        shield.close()
+
+
+@LINUX
+@pytest.mark.parametrize("host", HOSTS)
+@in_loop
+async def test_of_a_member_who_floods_some_pass_for_as_long_as_he_does(
+    host: str, clock: Clock
+) -> None:
+    with sockets(3, host) as (server, member, other):
+        known = {member.getsockname(): None, other.getsockname(): None}
+        shield = Shield(server, asyncio.get_running_loop(), lambda: known)
+        for _ in range(2):
+            shield.unwanted({member.getsockname(): CROWDING_DATAGRAMS - 1})
+            assert not is_raised(shield)
+            clock.now += 1.0
+        shield.unwanted({member.getsockname(): CROWDING_DATAGRAMS})
+        for _ in range(5):
+            # Of those that pass now, each stands for 16.
+            assert 20 < arrive(member, server, 1_600) < 300
+            assert arrive(other, server, 200) == 200
+            clock.now += 1.0
+            shield.unwanted({member.getsockname(): CROWDING_DATAGRAMS // 16})
+            shield._ease()
+        clock.now += 3.0
+        shield._ease()
+        assert not is_raised(shield)
+        assert arrive(member, server, 200) == 200
         shield.close()
 
 
@@ -84,7 +136,7 @@ async def test_in_a_flood_members_are_heard_and_who_floods_is_not(host: str, clo
 async def test_it_is_lowered_step_by_step_when_the_flood_is_over(clock: Clock) -> None:
     with sockets(3, "127.0.0.1") as (server, flooder, stranger):
         shield = Shield(server, asyncio.get_running_loop(), list)
-        shield.unwanted(MANY, [flooder.getsockname()])
+        shield.unwanted({flooder.getsockname(): 10 * UNWANTED_DATAGRAMS})
         clock.now += 1.5
         shield._ease()
         assert is_raised(shield)
@@ -108,7 +160,7 @@ async def test_new_members_are_let_through_soon_and_the_newest_if_there_are_too_
         shield.changed()  # nothing to change yet
         for _ in range(8):
             clock.now += 0.1
-            shield.unwanted(MANY, [])
+            shield.unwanted(MANY)
         known += [("10.0.0.1", port) for port in range(1, 6_000)]  # a filter has room for fewer
         known.append(member.getsockname())
         shield.changed()
@@ -127,12 +179,12 @@ async def test_without_such_filters_nothing_happens(monkeypatch: pytest.MonkeyPa
             raise OSError(errno.ENOPROTOOPT, "Protocol not available")
 
     shield = Shield(Plain(), asyncio.get_running_loop(), list)  # type: ignore[arg-type]
-    shield.unwanted(MANY, [("127.0.0.1", 1)])
+    shield.unwanted(MANY)
     assert not shield.raised
     monkeypatch.setattr(sys, "platform", "other")
     with datagram_socket() as sock:
         shield = Shield(sock, asyncio.get_running_loop(), list)
-        shield.unwanted(MANY, [])
+        shield.unwanted(MANY)
         assert not shield.raised
         shield.close()
 
@@ -148,7 +200,7 @@ def test_the_flooding_that_are_remembered_are_few() -> None:
 
         async def scenario() -> None:
             shield = Shield(sock, asyncio.get_running_loop(), list)
-            shield.unwanted(MANY, [("10.0.0.1", port) for port in range(1, 1_000)])
+            shield.unwanted({("10.0.0.1", port): FLOODING_DATAGRAMS for port in range(1, 1_000)})
             assert len(shield._flooding) == 256
             shield.close()
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from groupchat.transports import tcp
-from groupchat.transports.tcp import TCP, UNANSWERED_LINES
+from groupchat.transports.tcp import TCP
+from groupchat.transports.tcp_peer import UNANSWERED_LINES
 from tests.processes import DEADLINE, RunningServer, TcpMember, serving
 from tests.transports.recorder import Recorder, connected, in_loop, listening, soon
 

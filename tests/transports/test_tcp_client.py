@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from groupchat.transports import tcp
+from groupchat.transports import tcp_connection
 from groupchat.transports.tcp import TCP
 from tests.processes import reset
 from tests.transports.recorder import Echo, connected, in_loop, linked
@@ -27,7 +27,7 @@ async def test_a_client_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) 
     with socket.create_server(("127.0.0.1", 0)) as silent:
         async with connected(TCP(), silent.getsockname()[1]) as connection:
             await connection.send(b"5")
-            monkeypatch.setattr(tcp, "SILENCE_SECONDS", 0.01)
+            monkeypatch.setattr(tcp_connection, "SILENCE_SECONDS", 0.01)
             with pytest.raises(TimeoutError):
                 await connection.receive()
 
@@ -54,7 +54,7 @@ async def test_a_client_reads_a_line_of_any_length_that_a_server_sends() -> None
 
 @in_loop
 async def test_a_client_gives_up_a_line_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tcp, "_MAX_REPLY_LINE_BYTES", 100_000)
+    monkeypatch.setattr(tcp_connection, "_MAX_REPLY_LINE_BYTES", 100_000)
     async with linked(TCP(), Echo(lambda _: itertools.repeat(b"x" * 65_536))) as connection:
         await connection.send(b"5")
         with pytest.raises(ConnectionAbortedError, match="too long a line"):
@@ -67,7 +67,7 @@ async def test_a_client_does_not_wait_for_ever_for_a_server_that_does_not_read(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         async with connected(TCP(), deaf.getsockname()[1]) as connection:
-            monkeypatch.setattr(tcp, "SILENCE_SECONDS", 0.01)
-            monkeypatch.setattr(tcp, "CLOSING_SECONDS", 0.01)
+            monkeypatch.setattr(tcp_connection, "SILENCE_SECONDS", 0.01)
+            monkeypatch.setattr(tcp_connection, "CLOSING_SECONDS", 0.01)
             with pytest.raises(TimeoutError):
                 await connection.send(bytes(50_000_000))

@@ -5,11 +5,12 @@ import re
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from groupchat.transports.tcp import TCP, UNANSWERED_LINES
+from groupchat.transports.tcp import TCP
+from groupchat.transports.tcp_peer import KEPT_BYTES, MAX_LINE_BYTES, UNANSWERED_LINES
 from tests.processes import (
     DEADLINE,
     REFUSAL,
@@ -132,18 +133,49 @@ async def test_the_replies_to_a_lost_connection_are_dropped() -> None:
         assert service.lost == [service.peers[0].sender]
 
 
+@pytest.mark.parametrize("end", [TcpMember.__exit__, TcpMember.reset], ids=["close", "reset"])
+@POSIX
 @in_loop
-async def test_what_was_received_before_a_reset_is_carried_out() -> None:
+async def test_what_was_sent_before_the_end_is_carried_out(
+    end: Callable[[TcpMember], None],
+) -> None:
+    service = Echo()
+    async with listening(TCP(), service) as listener:
+        client = TcpMember(listener.port)
+        client.socket.sendall(b"1 Alice\n2 Hi\n")
+        end(client)  # before the server has read anything
+        await soon(lambda: len(service.requests) == 2)
+        await soon(lambda: bool(service.lost))
+        assert service.requests == [b"1 Alice\n", b"2 Hi\n"]
+
+
+@in_loop
+async def test_what_had_to_wait_when_the_connection_was_lost_is_dropped() -> None:
+    """Or else 270 KB of line ends and a reset would keep the server busy for a second."""
     service = Recorder()
     async with listening(TCP(), service) as listener:
         client = TcpMember(listener.port)
-        client.socket.sendall(b"5\n" * 2 * UNANSWERED_LINES)
+        client.socket.sendall(b"5\n" * 10 * UNANSWERED_LINES)
         await soon(lambda: len(service.requests) == UNANSWERED_LINES)
         client.reset()
         for peer in service.peers[:2]:
             peer.reply([])  # the first reply that cannot be sent tells of the reset
         await soon(lambda: bool(service.lost))
-        assert service.requests == [b"5\n"] * 2 * UNANSWERED_LINES
+        assert len(service.requests) <= UNANSWERED_LINES + 2
+        for peer in service.peers[2:UNANSWERED_LINES]:
+            peer.reply([])
+        assert len(service.requests) <= UNANSWERED_LINES + 2
+
+
+@in_loop
+async def test_what_is_pushed_after_a_refusal_that_ends_the_connection_is_dropped() -> None:
+    service = Echo()
+    async with listening(TCP(), service) as listener:
+        with TcpMember(listener.port) as client:
+            client.socket.sendall(b"x" * (MAX_LINE_BYTES + 1))
+            reader = asyncio.to_thread(client.rest)
+            assert await reader == b"x" * KEPT_BYTES + b"\n\n"
+            service.peers[0].push([b"too late"], lambda: None)
 
 
 @in_loop

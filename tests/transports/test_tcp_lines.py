@@ -2,14 +2,17 @@
 
 import asyncio
 import contextlib
+import itertools
 import re
 import socket
 
 import pytest
 
-from groupchat.core import ILLEGAL_REQUEST
+from groupchat.core import ILLEGAL_REQUEST, MAX_TEXT_BYTES, Reason, Refused, decode
 from groupchat.core.peer import Reception
-from groupchat.transports.tcp import MAX_LINE_BYTES, TCP, UNANSWERED_LINES
+from groupchat.core.sessions.messages import MAX_NUMBER, Ask, Mark
+from groupchat.transports.tcp import TCP
+from groupchat.transports.tcp_peer import KEPT_BYTES, MAX_LINE_BYTES, UNANSWERED_LINES
 from tests.processes import REFUSAL, Member, RunningServer, news_until
 from tests.transports.recorder import Echo, Recorder, in_loop, linked, listening, soon
 
@@ -107,6 +110,49 @@ def test_a_long_line_is_refused_and_the_connection_goes_on(server: RunningServer
     for size in (4_003, 65_507, MAX_LINE_BYTES - 1):
         assert member.ask(b"2 ".ljust(size, b"x")) == ILLEGAL_REQUEST
     assert member.ask(b"2 short") == b""
+
+
+@in_loop
+async def test_of_a_long_line_only_the_beginning_is_kept() -> None:
+    """Whole, those that wait for a slow disk would take 2 MB for each connection."""
+    longest = b"x" * (KEPT_BYTES - 1) + b"\n"
+    too_long = b"2 ".ljust(MAX_LINE_BYTES - 1, b"x") + b"\n"
+    service = Recorder()
+    async with listening(TCP(), service) as listener:
+        _, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+        writer.write(longest + too_long + b"5\n" + too_long * (UNANSWERED_LINES - 3))
+        await soon(lambda: len(service.requests) == UNANSWERED_LINES)
+        beginning = too_long[:KEPT_BYTES]
+        assert decode(beginning) == Refused(Reason.NOT_A_REQUEST)
+        assert service.requests[:4] == [longest, beginning, b"5\n", beginning]
+        assert max(map(len, service.requests)) == KEPT_BYTES
+        writer.close()
+        await writer.wait_closed()
+        for peer in service.peers:
+            peer.reply([])
+
+
+def test_the_longest_requests_are_kept_whole() -> None:
+    plain = b"2 " + b"x" * MAX_TEXT_BYTES
+    longest = Ask("f" * 32, MAX_NUMBER, Mark(MAX_NUMBER, MAX_NUMBER), (plain,), tries=MAX_NUMBER)
+    assert len(plain) + len(b"\r\n") <= len(longest.encode()) + len(b"\r\n") <= KEPT_BYTES
+
+
+@in_loop
+async def test_one_who_asks_much_gives_way_to_the_others_again_and_again() -> None:
+    service = Echo()
+    async with listening(TCP(), service) as listener:
+        _, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+        count = 10 * UNANSWERED_LINES
+        writer.write(b"5\n" * count)
+        turns = [0]
+        while turns[-1] < count:
+            await asyncio.sleep(0)
+            turns.append(len(service.requests))
+        taken = [after - before for before, after in itertools.pairwise(turns)]
+        assert max(taken) <= UNANSWERED_LINES
+        writer.close()
+        await writer.wait_closed()
 
 
 @pytest.mark.parametrize("size", [MAX_LINE_BYTES + 1, 1_000_000, 20_000_000])

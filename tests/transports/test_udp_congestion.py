@@ -120,10 +120,13 @@ class CongestedSocket:
 
     def __init__(self) -> None:
         self.faults: list[OSError] = []
+        self.full = False
         self.receive_faults: list[OSError] = []
         self.real = datagram_socket()
 
     def sendto(self, datagram: bytes, address: tuple[str, int]) -> int:
+        if self.full:
+            raise BlockingIOError
         if self.faults:
             raise self.faults.pop(0)
         return self.real.sendto(datagram, address)
@@ -206,6 +209,44 @@ async def test_a_listener_can_be_closed_while_replies_wait(congested: CongestedS
             service.peers[0].reply([b"0"])
         assert congested.fileno() == -1
         service.peers[0].reply([b"1"])  # too late, and harmless
+
+
+@in_loop
+async def test_what_waits_is_sent_when_the_listener_closes(congested: CongestedSocket) -> None:
+    service = Recorder()
+    with datagram_socket() as client:
+        async with listening(UDP(), service) as listener:
+            client.sendto(b"5", ("127.0.0.1", listener.port))
+            await soon(lambda: bool(service.peers))
+            service.peers[0].welcome()
+            congested.full = True
+            service.peers[0].reply([b"0"])
+            service.peers[0].reply([b"1"])
+            congested.full = False
+        assert [client.recv(10), client.recv(10)] == [b"0", b"1"]
+        service.peers[0].reply([b"2"])  # too late, and harmless
+
+
+@in_loop
+async def test_a_socket_that_stays_full_does_not_keep_requests_from_being_taken(
+    congested: CongestedSocket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when somebody has joined from addresses of the same network that nobody has."""
+    monkeypatch.setattr(udp, "UNSENT_SECONDS", 0.05)
+    service = Recorder()
+    async with linked(UDP(), service) as connection:
+        await connection.send(b"5")
+        await soon(lambda: bool(service.peers))
+        service.peers[0].welcome()
+        for number in range(3):
+            congested.full = True
+            service.peers[0].reply([b"lost"])
+            service.peers[0].reply([b"lost"])
+            await connection.send(b"meanwhile %d" % number)
+            await soon(lambda: len(service.requests) == number + 2)  # noqa: B023
+            congested.full = False
+            service.peers[-1].reply([b"%d" % number])
+            assert await connection.receive() == b"%d" % number
 
 
 @in_loop

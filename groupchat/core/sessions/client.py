@@ -27,12 +27,15 @@ from typing import Final
 from attrs import evolve, frozen
 
 from groupchat.core.plain import ILLEGAL_REQUEST, UNREADABLE
+from groupchat.core.sessions import messages
 from groupchat.core.sessions.bookmark import Bookmark, News
 from groupchat.core.sessions.happenings import (
     TROUBLE,
+    Behind,
     Happening,
     Lost,
     NoSessions,
+    Outside,
     Ready,
     Result,
     Seen,
@@ -58,16 +61,8 @@ __all__ = [
     "LISTEN_MILLISECONDS",
     "MAX_NAMES",
     "PLAIN_REFUSALS",
-    "Happening",
-    "Lost",
-    "NoSessions",
-    "Ready",
-    "Result",
     "Saved",
-    "Seen",
     "SessionClient",
-    "Told",
-    "WhoIsHere",
 ]
 
 LISTEN_MILLISECONDS: Final = 3_000
@@ -104,6 +99,8 @@ class Saved:
     """Those of the last request, if it is still under way."""
     said: int = 0
     """All that was said by it lies before this; 0 for nothing."""
+    command: bytes = b""
+    """The whole of the command of which the last of *commands* is a part, if it is one."""
 
 
 class _Phase(Enum):
@@ -119,6 +116,8 @@ class SessionClient:
         datagram: whether messages can get lost and must be short; else this is a connection.
         saved: the session to go on with; None for a new one.
         group: which group a new session is for.
+        nonce: 16 hexadecimal digits that nobody can guess: what proves that a new session is the
+            server's.
         in_turn: whether it takes turns, as the plain protocol does (see above).
     """
 
@@ -128,21 +127,26 @@ class SessionClient:
         saved: Saved | None = None,
         group: str = "main",
         *,
+        nonce: str,
         in_turn: bool = False,
     ) -> None:
+        self._nonce = nonce
+        self.heard = 0
+        """How many messages have come from the server and were for us. To be read."""
         self._datagram = datagram
         self._in_turn = in_turn
         self._group = saved.group if saved else group
         self._token = saved.token if saved else ""
         self._number = saved.number if saved else 0
         self._joined = saved.joined if saved else False
+        self._inside = self._joined  # in the group, as far as we know
         self._said = saved.said if saved else 0
         self._bookmark = Bookmark(saved.position if saved else 0)
         self._acknowledged = self._bookmark.mark  # the server knows that we have come so far
         self._phase = _Phase.READY if saved else _Phase.OPENING
         self._resuming = saved is not None
         self._timer = Timer()
-        self._outbox = Outbox(saved.commands if saved else ())
+        self._outbox = Outbox(saved.commands, saved.command) if saved else Outbox()
         self._who: list[str] | None = None  # names so far, while they are asked for
         self._who_before = 0
         self._wants_seen = False
@@ -154,6 +158,7 @@ class SessionClient:
         self._acknowledge_at: int | None = None  # by a request without anything else in it
         self._cookie = ""
         self._refusals = 0
+        self._refused_try = 0
         self._ask: Ask | None = None  # under way
         self._tries = 0
         self._due: int | None = 0  # when to send
@@ -211,6 +216,11 @@ class SessionClient:
         return self._said
 
     @property
+    def unsent(self) -> tuple[bytes, ...]:
+        """The commands that were submitted, and no part of which is under way yet."""
+        return self._outbox.unsent()
+
+    @property
     def refusals(self) -> int:
         """How often the server has answered like one that knows no sessions, since it last
         answered otherwise."""
@@ -228,6 +238,7 @@ class SessionClient:
             self._group,
             self._outbox.requests(),
             self._said,
+            self._outbox.partial(),
         )
 
     def next_time(self) -> int | None:
@@ -258,7 +269,7 @@ class SessionClient:
         else:
             self._due = now + self._timer.wait(self._tries)
         if self._phase is _Phase.OPENING or self._ask is None:
-            return Open(self._group, self._cookie).encode()
+            return Open(self._group, self._nonce, self._cookie).encode()
         mark = self._bookmark.mark  # on a connection we may have come further since
         return evolve(self._ask, mark=mark, tries=self._tries, cookie=self._cookie).encode()
 
@@ -271,11 +282,12 @@ class SessionClient:
 
     def receive(self, data: bytes, now: int) -> list[Happening]:
         """Take what has arrived, a reply or anything else, and return what it tells."""
-        reply = decode_reply(data)
         if self._phase is _Phase.OVER:
             return []
+        reply = decode_reply(data, self._token or self._nonce)
         if reply is None:
             return self._not_understood(data)
+        self.heard += 1
         self._refusals = 0
         if isinstance(reply, Answer):
             return self._answered(reply, now)
@@ -287,6 +299,8 @@ class SessionClient:
             return []
         if isinstance(reply, Unknown):
             return self._unknown(reply)
+        if isinstance(reply, messages.Behind):
+            return self._behind(reply)
         if self._phase is not _Phase.OPENING:
             return []
         if isinstance(reply, Opened):
@@ -298,6 +312,7 @@ class SessionClient:
 
     def _again(self) -> None:
         self._tries, self._due, self._sent, self._proved_by = 0, 0, [], 0
+        self._refused_try = 0
 
     def _has_something_to_ask(self) -> bool:
         return bool(self._outbox or self._wants_seen or self._who is not None or self._wants_more)
@@ -335,8 +350,9 @@ class SessionClient:
         )
 
     def _not_understood(self, data: bytes) -> list[Happening]:
-        if data != ILLEGAL_REQUEST:
-            return []
+        if data != ILLEGAL_REQUEST or self._refused_try == self._tries:
+            return []  # anybody can send that, again and again
+        self._refused_try = self._tries
         self._refusals += 1
         if self._phase is _Phase.OPENING:
             if self._refusals >= PLAIN_REFUSALS:
@@ -354,11 +370,22 @@ class SessionClient:
             self._bookmark = Bookmark(0)
             # Numbers go on: a late answer to the old session must not be taken for one to the new.
             self._ask = None
-            self._phase, self._cookie, self._resuming = _Phase.OPENING, "", False
+            self._phase, self._token, self._cookie = _Phase.OPENING, "", ""
+            self._resuming = False
             self._again()
             return []
         self._phase = _Phase.OVER
         return [Lost(self._outbox.commands())]
+
+    def _behind(self, reply: messages.Behind) -> list[Happening]:
+        """Go on from where the server says that we are."""
+        if self._ask is None or reply.number != self._ask.number or reply.last < reply.number:
+            return []
+        commands = self._outbox.forget()
+        self._number, self._ask = reply.last, None
+        self._wants_more = True
+        self._again()
+        return [Behind(commands)]
 
     def _answered(self, answer: Answer, now: int) -> list[Happening]:
         ask = self._ask
@@ -386,6 +413,9 @@ class SessionClient:
         resumes, self._resuming = self._resuming, False
         if resumes:
             happenings.append(Ready(resumed=True, waiting=self._waiting(answer, joined)))
+        if answer.outside and self._inside:
+            self._inside = False
+            happenings.append(Outside())
         results = self._outbox.arrived(answer.results)
         self._ask, self._due = None, 0
         if self._in_turn:
@@ -404,7 +434,9 @@ class SessionClient:
         for part, word in zip(self._outbox.under_way, answer.results, strict=True):
             if word == DONE and part.last:
                 if part.command.startswith(b"1 "):
-                    joined = self._joined = True
+                    joined = self._joined = self._inside = True
+                elif part.command == b"4":
+                    self._inside = False
                 elif part.command.startswith((b"2 ", b"+")):
                     self._said = answer.end
         return joined
@@ -466,6 +498,8 @@ class SessionClient:
         if joined:
             self._bookmark.skip(answer.begin)
         if self._fetch_to is None:
+            if not answer.body:
+                self._bookmark.skip(answer.stop)  # nothing but our own
             return []
         happenings = self._take(answer, news, joined)
         if self._bookmark.mark.position < min(self._fetch_to, answer.end):

@@ -9,9 +9,11 @@ from attrs import frozen
 
 __all__ = [
     "TROUBLE",
+    "Behind",
     "Happening",
     "Lost",
     "NoSessions",
+    "Outside",
     "Ready",
     "Result",
     "Seen",
@@ -86,4 +88,19 @@ class Lost:
     commands: tuple[bytes, ...]
 
 
-Happening: TypeAlias = Told | Result | WhoIsHere | Seen | Ready | NoSessions | Lost
+@frozen
+class Behind:
+    """The state from which the session was gone on with was an old copy. It goes on, from where
+    the server says that it is; but nobody knows what came of *commands*."""
+
+    commands: tuple[bytes, ...]
+
+
+@frozen
+class Outside:
+    """We are not in the group, though we have not left it by this client. It is told once."""
+
+
+Happening: TypeAlias = (
+    Told | Result | WhoIsHere | Seen | Ready | NoSessions | Lost | Behind | Outside
+)

@@ -6,15 +6,19 @@ A message begins with ``@`` and its checksum, eight hexadecimal digits: the CRC-
 all after the space that follows. A request is one line of UTF-8; a reply is a line, and then,
 where there is something to tell, more lines. <RS> is the record separator (U+001E)::
 
-    @CHECKSUM open 1 main [COOKIE]                           a session, please
+    @CHECKSUM open 1 main NONCE [COOKIE]                     a session, please
     @CHECKSUM TOKEN NUMBER MARK [OPTION]...[<RS>REQUEST]...  the NUMBERth request of mine
 
     @CHECKSUM prove COOKIE                                   say so again, with this
     @CHECKSUM session TOKEN                                  here it is
     @CHECKSUM refused WHY                                    there is none
     @CHECKSUM unknown NUMBER                                 no such session
+    @CHECKSUM behind NUMBER LAST                             but yours was LAST already
     @CHECKSUM NUMBER RESULTS MARK MARK END [OPTION]...       the reply to request NUMBER
     LINE...
+
+In front of what the checksum of a reply is made of stands its *key*: the token in the request, or
+the nonce in it. So whoever has not seen the request cannot forge a reply to it.
 
 A *mark* is how far somebody has come: the position of the next event he has not had, and, if he
 has had a part of its line, a full stop and how many bytes of it. The first mark of a reply is
@@ -25,22 +29,27 @@ whose second mark is less says that more waits. Every line is POSITION TIME KIND
 
 import re
 from collections.abc import Iterable
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 from zlib import crc32
 
 from attrs import field, frozen
 
 from groupchat.core.records import SEPARATOR
+from groupchat.core.replies import Reason
 
 __all__ = [
     "DATAGRAM_BYTES",
     "DONE",
+    "INCOMPLETE",
+    "MAX_COMMANDS",
     "MAX_NUMBER",
     "NONE",
+    "NOT_STORED_RESULT",
     "SEAL_BYTES",
     "VERSION",
     "Answer",
     "Ask",
+    "Behind",
     "Mark",
     "Open",
     "Opened",
@@ -50,6 +59,7 @@ __all__ = [
     "Request",
     "Unknown",
     "Who",
+    "code",
     "decode_reply",
     "decode_request",
 ]
@@ -66,6 +76,15 @@ MAX_NUMBER: Final = 10**15
 DONE: Final = "done"
 """What came of a command that was carried out."""
 
+INCOMPLETE: Final = "incomplete"
+"""The result of the last part of a command whose first parts are not here."""
+
+NOT_STORED_RESULT: Final = "not-stored"
+"""The result of a command that could not be written down. Nobody will see it."""
+
+MAX_COMMANDS: Final = 32
+"""Commands that one request may hold."""
+
 NONE: Final = "-"
 """Stands for no results at all."""
 
@@ -75,9 +94,20 @@ SEAL_BYTES: Final = len("@01234567 ")
 _RS: Final = SEPARATOR.encode()
 _NUMBER: Final = re.compile(rb"0|[1-9][0-9]{0,14}")
 _TOKEN: Final = re.compile(rb"[0-9a-f]{32}")
-_COOKIE: Final = re.compile(rb"[0-9a-f]{16}")
+_NONCE: Final = re.compile(rb"[0-9a-f]{16}")
+_COOKIE: Final = _NONCE
 _WORD: Final = re.compile(rb"[a-z0-9-]{1,32}")
 _RESULTS: Final = re.compile(rb"-|[a-z-]{1,32}(,[a-z-]{1,32})*")
+
+
+def code(reason: Reason) -> str:
+    """Return *reason* as a result: ``name-in-use``."""
+    return reason.name.lower().replace("_", "-")
+
+
+def _key() -> Any:  # noqa: ANN401
+    """Return the field for the key of a reply, which is in its checksum alone."""
+    return field(default="", kw_only=True, repr=False, eq=False)
 
 
 @frozen(order=True)
@@ -118,13 +148,17 @@ class Open:
 
     group: str
     """Which group it is for."""
+    nonce: str
+    """The key of the reply: 16 hexadecimal digits that nobody can guess."""
     cookie: str = ""
     """What the server asked to hear again, if it did."""
     version: int = VERSION
 
     def encode(self) -> bytes:
         """Return the request's bytes."""
-        return _sealed(f"open {self.version} {self.group} {self.cookie}".rstrip().encode())
+        return _sealed(
+            f"open {self.version} {self.group} {self.nonce} {self.cookie}".rstrip().encode()
+        )
 
 
 @frozen
@@ -176,10 +210,11 @@ class Prove:
     """The reply to a request whose sender may not be there: say it again, with this cookie."""
 
     cookie: str
+    key: str = _key()
 
     def encode(self) -> bytes:
         """Return the reply's bytes."""
-        return _sealed(f"prove {self.cookie}".encode())
+        return _sealed(f"prove {self.cookie}".encode(), self.key)
 
 
 @frozen
@@ -187,10 +222,11 @@ class Opened:
     """The reply to :class:`Open`."""
 
     token: str
+    key: str = _key()
 
     def encode(self) -> bytes:
         """Return the reply's bytes."""
-        return _sealed(f"session {self.token}".encode())
+        return _sealed(f"session {self.token}".encode(), self.key)
 
 
 @frozen
@@ -198,10 +234,11 @@ class Refusal:
     """There is no session to be had."""
 
     why: str
+    key: str = _key()
 
     def encode(self) -> bytes:
         """Return the reply's bytes."""
-        return _sealed(f"refused {self.why}".encode())
+        return _sealed(f"refused {self.why}".encode(), self.key)
 
 
 @frozen
@@ -209,10 +246,25 @@ class Unknown:
     """The reply to a request whose session the server does not know, or knows no longer."""
 
     number: int
+    key: str = _key()
 
     def encode(self) -> bytes:
         """Return the reply's bytes."""
-        return _sealed(f"unknown {self.number}".encode())
+        return _sealed(f"unknown {self.number}".encode(), self.key)
+
+
+@frozen
+class Behind:
+    """The reply to a request whose number is less than that of the last one."""
+
+    number: int
+    last: int
+    """The number of the last one."""
+    key: str = _key()
+
+    def encode(self) -> bytes:
+        """Return the reply's bytes."""
+        return _sealed(f"behind {self.number} {self.last}".encode(), self.key)
 
 
 @frozen
@@ -238,6 +290,9 @@ class Answer:
     """Lines, each with its stamp and ended by a line feed; the first and the last may be parts."""
     unreadable: bool = False
     """Whether there is news that the server cannot read at present."""
+    outside: bool = False
+    """Whether whoever asks is not in the group."""
+    key: str = _key()
 
     def head(self) -> bytes:
         """Return the first line, without its checksum, and those with names, each ended by a line
@@ -253,15 +308,17 @@ class Answer:
             words.append(f"try={self.tries}")
         if self.unreadable:
             words.append("unreadable")
+        if self.outside:
+            words.append("outside")
         return "\n".join([" ".join(words), *self.names, ""]).encode()
 
     def encode(self) -> bytes:
         """Return the reply's bytes, the last line feed left out."""
         whole = self.head() + self.body
-        return _sealed(whole[:-1] if whole.endswith(b"\n") else whole)
+        return _sealed(whole[:-1] if whole.endswith(b"\n") else whole, self.key)
 
 
-Reply: TypeAlias = Prove | Opened | Refusal | Unknown | Answer
+Reply: TypeAlias = Prove | Opened | Refusal | Unknown | Behind | Answer
 
 
 def decode_request(request: bytes) -> Request | None:
@@ -281,40 +338,47 @@ def decode_request(request: bytes) -> Request | None:
         return None
 
 
-def decode_reply(reply: bytes) -> Reply | None:
-    """Return what *reply* says; None if it is not a reply of this protocol."""
-    message = _unsealed(reply)
+def decode_reply(reply: bytes, key: str) -> Reply | None:
+    """Return what *reply* says; None if it is no reply of this protocol to whoever has asked with
+    this *key*, a token or a nonce."""
+    message = _unsealed(reply, key)
     if message is None:
         return None
     first, _, body = message.partition(b"\n")
     word, *words = first.split(b" ")
     try:
         if word == b"prove":
-            return Prove(_matching(_COOKIE, *words))
+            return Prove(_matching(_COOKIE, *words), key=key)
         if word == b"session":
-            return Opened(_matching(_TOKEN, *words))
+            return Opened(_matching(_TOKEN, *words), key=key)
         if word == b"unknown":
-            return Unknown(_number(*words))
+            return Unknown(_number(*words), key=key)
+        if word == b"behind":
+            number, last = words
+            return Behind(_number(number), _number(last), key=key)
         if word == b"refused":
-            return Refusal(b" ".join(words).decode())
-        return _answer(body, word, *words)
+            return Refusal(b" ".join(words).decode(), key=key)
+        return _answer(key, body, word, *words)
     except (ValueError, TypeError):
         return None
 
 
-def _sealed(message: bytes) -> bytes:
-    return b"@%08x %b" % (crc32(message), message)
+def _sealed(message: bytes, key: str = "") -> bytes:
+    return b"@%08x %b" % (crc32(message, crc32(key.encode())), message)
 
 
-def _unsealed(whole: bytes) -> bytes | None:
+def _unsealed(whole: bytes, key: str = "") -> bytes | None:
     """Return the message in *whole*; None if it is none, or not as it was sent."""
     message = whole[SEAL_BYTES:]
-    return message if _sealed(message) == whole else None
+    return message if _sealed(message, key) == whole else None
 
 
-def _open(version: bytes, group: bytes, cookie: bytes = b"") -> Open:
+def _open(version: bytes, group: bytes, nonce: bytes, cookie: bytes = b"") -> Open:
     return Open(
-        _matching(_WORD, group), _matching(_COOKIE, cookie) if cookie else "", _number(version)
+        _matching(_WORD, group),
+        _matching(_NONCE, nonce),
+        _matching(_COOKIE, cookie) if cookie else "",
+        _number(version),
     )
 
 
@@ -353,6 +417,7 @@ def _ask(
 
 
 def _answer(
+    key: str,
     body: bytes,
     number: bytes,
     results: bytes,
@@ -361,7 +426,7 @@ def _answer(
     end: bytes,
     *options: bytes,
 ) -> Answer:
-    who, seen, tries, unreadable = None, None, 1, False
+    who, seen, tries, unreadable, outside = None, None, 1, False, False
     names: Iterable[bytes] = ()
     for option in options:
         name, _, value = option.partition(b"=")
@@ -380,6 +445,8 @@ def _answer(
             tries = _positive(value)
         elif option == b"unreadable":
             unreadable = True
+        elif option == b"outside":
+            outside = True
         else:
             raise ValueError(option)
     words = _matching(_RESULTS, results)
@@ -398,6 +465,8 @@ def _answer(
         tuple(name.decode() for name in names),
         body,
         unreadable,
+        outside,
+        key=key,
     )
 
 

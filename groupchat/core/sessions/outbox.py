@@ -14,7 +14,7 @@ travels in its place.
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from attrs import frozen
@@ -23,8 +23,7 @@ from groupchat.core.plain import decode
 from groupchat.core.records import SEPARATOR
 from groupchat.core.replies import Refused
 from groupchat.core.sessions.happenings import Result
-from groupchat.core.sessions.messages import DATAGRAM_BYTES, DONE
-from groupchat.core.sessions.server import INCOMPLETE, MAX_COMMANDS
+from groupchat.core.sessions.messages import DATAGRAM_BYTES, DONE, INCOMPLETE, MAX_COMMANDS
 
 __all__ = ["DATAGRAM_ROOM", "Outbox", "Part"]
 
@@ -51,14 +50,19 @@ class Outbox:
     """Commands that wait, and those that are under way.
 
     Args:
-        under_way: the requests that were under way in another process. Nobody knows any more
-            what parts belonged to.
+        under_way: the requests that were under way in another process.
+        partial: the whole command of which the last of them is a part, as :meth:`partial` says.
     """
 
-    def __init__(self, under_way: Iterable[bytes] = ()) -> None:
+    def __init__(self, under_way: Sequence[bytes] = (), partial: bytes = b"") -> None:
         self.under_way: list[Part] = [Part(request, request) for request in under_way]
         """What travels now. To be read."""
         self._waiting: deque[Part] = deque()
+        parts = _parts(partial, DATAGRAM_ROOM)
+        for index, part in enumerate(parts):
+            if self.under_way and self.under_way[-1].request == part.request:
+                self.under_way[-1] = part
+                self._waiting.extend(parts[index + 1 :])
 
     def __bool__(self) -> bool:
         """Whether anything waits."""
@@ -92,6 +96,26 @@ class Outbox:
         """Return the commands that travel now; of one in parts, the whole, with its last part."""
         return tuple(part.command for part in self.under_way if part.last)
 
+    def partial(self) -> bytes:
+        """Return the whole command of which the last request that travels is a part; empty if it
+        is a command itself."""
+        last = self.under_way[-1] if self.under_way else None
+        return b"" if last is None or last.request == last.command else last.command
+
+    def unsent(self) -> tuple[bytes, ...]:
+        """Return the commands of which no part travels yet."""
+        waiting = [part.command for part in self._waiting if part.last]
+        return tuple(waiting[self._is_cut() :])
+
+    def forget(self) -> tuple[bytes, ...]:
+        """Forget what travels, and the rest of it, and return its commands."""
+        commands = self.commands()
+        if self._is_cut():
+            commands += (self.under_way[-1].command,)
+            self._skip()
+        self.under_way = []
+        return commands
+
     def turn_back(self) -> None:
         """Have what travels wait again, in front of everything else."""
         self._waiting.extendleft(reversed(self.under_way))
@@ -112,11 +136,19 @@ class Outbox:
                     results.append(Result(part.command, word))
             skips = (skips or word != DONE) and not part.last
         if skips:
-            while not self._waiting.popleft().last:
-                pass
+            self._skip()
         for command in reversed(again):
             self._waiting.extendleft(reversed(_parts(command, DATAGRAM_ROOM)))
         return results
+
+    def _is_cut(self) -> bool:
+        """Whether the rest of a command that travels has to wait."""
+        return bool(self.under_way and self._waiting and not self.under_way[-1].last)
+
+    def _skip(self) -> None:
+        """Take out the rest of a command."""
+        while not self._waiting.popleft().last:
+            pass
 
 
 def _parts(command: bytes, room: int) -> list[Part]:

@@ -7,9 +7,9 @@ Theory. A session is known by an unguessable *token*, wherever its requests come
 under which it is a member and stands in the log, is a hash of the token, so neither a log nor a
 memory dump lets anybody speak in its name. Of each session the last request's number and results
 are remembered. A greater number is a new request; the same number is a repeat, which is answered
-with the same results and not carried out again; a smaller one has been overtaken, and gets no
-answer. What the client has acknowledged, the *mark* in each request, is all that moves its
-cursor, so news whose reply was lost is told again.
+with the same results and not carried out again; a smaller one has been overtaken, and is told so,
+which helps whoever goes on from an old copy of his state. What the client has acknowledged, the
+*mark* in each request, is all that moves its cursor, so news whose reply was lost is told again.
 
 What was carried out is in the log, with its number, so a restart forgets none of this. What is
 kept in memory alone is harmless to lose: the numbers of requests that only read, the parts of a
@@ -21,8 +21,9 @@ times any request that asks for it.
 
 import hashlib
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
+from zlib import crc32
 
 from attrs import define, frozen
 
@@ -37,10 +38,14 @@ from groupchat.core.replies import Reason, Refused
 from groupchat.core.sessions.messages import (
     DATAGRAM_BYTES,
     DONE,
+    INCOMPLETE,
+    MAX_COMMANDS,
+    NOT_STORED_RESULT,
     SEAL_BYTES,
     VERSION,
     Answer,
     Ask,
+    Behind,
     Mark,
     Open,
     Opened,
@@ -48,24 +53,18 @@ from groupchat.core.sessions.messages import (
     Refusal,
     Unknown,
     Who,
+    code,
     decode_request,
 )
 
 __all__ = [
     "ANSWER_EVENTS",
     "COOKIE_MILLISECONDS",
-    "INCOMPLETE",
-    "MAX_COMMANDS",
-    "NOT_STORED_RESULT",
     "OPEN_SESSIONS",
     "STREAM_REPLY_BYTES",
     "Heard",
     "Sessions",
-    "code",
 ]
-
-MAX_COMMANDS: Final = 32
-"""Commands that one request may hold."""
 
 STREAM_REPLY_BYTES: Final = 262_144
 """Bytes that a reply on a stream should have."""
@@ -79,30 +78,22 @@ COOKIE_MILLISECONDS: Final = 60_000
 OPEN_SESSIONS: Final = 10_000
 """Sessions that are remembered although nobody has joined by them."""
 
-INCOMPLETE: Final = "incomplete"
-"""The result of the last part of a command whose first parts are not here."""
-
-NOT_STORED_RESULT: Final = "not-stored"
-"""The result of a command that could not be written down. Nobody will see it."""
-
 _TOKEN: Final = slice(SEAL_BYTES, SEAL_BYTES + 32)  # where it stands in a request
 _GROUPS: Final = ("main",)
 _HEAD_ROOM: Final = 48 + SEAL_BYTES  # so much longer can a first line get by its marks
 _LEAST_NEWS: Final = 100  # bytes; with less room left by the rest of an answer, it has no news
 
 
-def code(reason: Reason) -> str:
-    """Return *reason* as a result: ``name-in-use``."""
-    return reason.name.lower().replace("_", "-")
-
-
 @define(eq=False)
 class _Session:
     """What is kept in memory of a session."""
 
+    token: str
     number: int
     results: tuple[str, ...] | None
     """What came of the request with that number; None while it is being written down."""
+    asked: int | None = None
+    """The CRC-32 of what it asked for; None if that was before the server was started."""
     address: str = ""
     """The one that has been proved, if any."""
     parked: bytes = b""
@@ -137,9 +128,14 @@ class Sessions:
         self._senders: dict[bytes, str] = {}  # by token, to save the hashing
 
     def sender(self, request: bytes) -> str:
-        """Return whose *request* this seems to be; nobody's if its token is none that was heard
-        of since the start."""
-        return self._senders.get(request[_TOKEN], "")
+        """Return whose *request* this seems to be; nobody's if its token is none that is known."""
+        token = request[_TOKEN]
+        sender = self._senders.get(token)
+        if sender is None:
+            sender = sender_of(token)
+            if sender not in self._chat.sessions:
+                return ""
+        return sender
 
     def hear(
         self, request: bytes, address: str, datagram: bool, draft: Draft, now: int
@@ -162,15 +158,17 @@ class Sessions:
         proved = not datagram or self._is_cookie(message.cookie, address, now)
         if isinstance(message, Open):
             return self._open(message, address, proved, now)
+        if len(message.commands) > MAX_COMMANDS:
+            return Refused(Reason.NOT_A_REQUEST)
         token = message.token.encode()
         sender = self._senders.get(token) or sender_of(token)
-        session = self._find(token, sender)
+        session = self._find(message.token, sender)
         if session is None:
-            return Unknown(message.number).encode()
+            return Unknown(message.number, key=message.token).encode()
         if proved:
             session.address = address
         elif session.address != address:
-            return Prove(self._cookie(address, now)).encode()
+            return Prove(self._cookie(address, now), key=message.token).encode()
         return self._ask(message, sender, session, draft, now)
 
     def stored(self, heard: Heard, done: bool) -> Heard:
@@ -183,9 +181,9 @@ class Sessions:
         results = heard.results
         if not done:
             results = tuple(NOT_STORED_RESULT if word == DONE else word for word in results)
-        session = self._sessions[heard.sender]
-        if session.number == heard.ask.number:  # else it has been overtaken meanwhile
-            session.results = results
+        session = self._sessions.get(heard.sender)
+        if session is not None and session.number == heard.ask.number:
+            session.results = results  # else it has been overtaken, and perhaps forgotten
         return Heard(heard.sender, heard.ask, results, None)
 
     def answer(self, heard: Heard, limit: int | None, readable: bool = True) -> Answer:
@@ -195,7 +193,14 @@ class Sessions:
         member = group.members.get(heard.sender)
         if member is None:
             return Answer(
-                ask.number, heard.results, ask.mark, ask.mark, ask.mark.position, tries=ask.tries
+                ask.number,
+                heard.results,
+                ask.mark,
+                ask.mark,
+                ask.mark.position,
+                tries=ask.tries,
+                outside=True,
+                key=ask.token,
             )
         room = self._room(limit) - _HEAD_ROOM
         end = group.timeline.end
@@ -226,19 +231,20 @@ class Sessions:
             names,
             body,
             not readable,
+            key=ask.token,
         )
 
     def push(self, sender: str, position: int) -> Answer | None:
         """Return the news of a session from *position* on, unasked; None if there is none."""
-        member = self._chat.group.members.get(sender)
-        if member is None or position >= self._chat.group.timeline.end:
+        member, session = self._chat.group.members.get(sender), self._sessions.get(sender)
+        if member is None or session is None or position >= self._chat.group.timeline.end:
             return None
         end = self._chat.group.timeline.end
         stop, body = Mark(position), b""
         while not body and stop.position < end:
             _, stop, body = self._news(member, stop, self._room(None), whole=True)
         # His cursor may have passed events of his own. To begin there would look like a gap to him.
-        return Answer(0, (), Mark(position), stop, end, body=body)
+        return Answer(0, (), Mark(position), stop, end, body=body, key=session.token)
 
     def has_news(self, heard: Heard) -> bool:
         """Whether there is anything to tell beyond the mark of *heard*."""
@@ -252,18 +258,18 @@ class Sessions:
 
     def _open(self, message: Open, address: str, proved: bool, now: int) -> bytes:
         if message.version != VERSION:
-            return Refusal("other version").encode()
+            return Refusal("other version", key=message.nonce).encode()
         if message.group not in _GROUPS:
-            return Refusal("no such group").encode()
+            return Refusal("no such group", key=message.nonce).encode()
         if not proved:
-            return Prove(self._cookie(address, now)).encode()
+            return Prove(self._cookie(address, now), key=message.nonce).encode()
         self._make_room()
         token = self._draw().hex()
-        self._keep(token.encode(), sender_of(token.encode()), _Session(0, (), address))
-        return Opened(token).encode()
+        self._keep(sender_of(token.encode()), _Session(token, 0, (), address=address))
+        return Opened(token, key=message.nonce).encode()
 
-    def _keep(self, token: bytes, sender: str, session: _Session) -> None:
-        self._senders[token] = sender
+    def _keep(self, sender: str, session: _Session) -> None:
+        self._senders[session.token.encode()] = sender
         self._sessions[sender] = session
 
     def _make_room(self) -> None:
@@ -282,30 +288,30 @@ class Sessions:
             t: sender for t, sender in self._senders.items() if sender in self._sessions
         }
 
-    def _find(self, token: bytes, sender: str) -> _Session | None:
+    def _find(self, token: str, sender: str) -> _Session | None:
         session = self._sessions.get(sender)
         if session is None:
             last = self._chat.sessions.get(sender)
             if last is None:
                 return None
-            session = _Session(last.number, tuple(last.results.split(",")))
-            self._keep(token, sender, session)
+            session = _Session(token, last.number, tuple(last.results.split(",")))
+            self._keep(sender, session)
         return session
 
     def _ask(
         self, ask: Ask, sender: str, session: _Session, draft: Draft, now: int
-    ) -> Heard | Refused | None:
-        end = self._chat.group.timeline.end
-        if len(ask.commands) > MAX_COMMANDS or ask.mark.position > end:
-            return Refused(Reason.NOT_A_REQUEST)
-        if ask.number < session.number:
-            return None
+    ) -> Heard | bytes | None:
+        if ask.mark.position > self._chat.group.timeline.end:
+            # He has been told what this log does not hold: it is an older copy of that one.
+            return Unknown(ask.number, key=ask.token).encode()
+        if ask.number < session.number or not self._may_be_repeat(ask, session):
+            return Behind(ask.number, session.number, key=ask.token).encode()
         if ask.number == session.number:
             if session.results is None:
                 return None  # it is being carried out, and will be answered
             self._acknowledge(sender, ask)
             return Heard(sender, ask, session.results, None)
-        session.number = ask.number
+        session.number, session.asked = ask.number, _sum(ask.commands)
         accepted: list[Command] = []
         results: list[str] = []
         for part in ask.commands:
@@ -327,6 +333,15 @@ class Sessions:
             now, sender, ask.mark.position, tuple(accepted), None, ask.number, ",".join(words)
         )
         return Heard(sender, ask, words, record)
+
+    @staticmethod
+    def _may_be_repeat(ask: Ask, session: _Session) -> bool:
+        """Whether *ask*, if it has the number of the last request, asks for the same."""
+        if ask.number != session.number:
+            return True
+        if session.asked is not None:
+            return _sum(ask.commands) == session.asked
+        return session.results is None or len(ask.commands) == len(session.results)
 
     def _acknowledge(self, sender: str, ask: Ask) -> None:
         if sender in self._chat.group:
@@ -402,6 +417,10 @@ class Sessions:
             hmac.compare_digest(cookie, self._cookie(address, now - age))
             for age in (0, COOKIE_MILLISECONDS)
         )
+
+
+def _sum(commands: Sequence[bytes]) -> int:
+    return crc32(b"\n".join(commands))
 
 
 def sender_of(token: bytes) -> str:

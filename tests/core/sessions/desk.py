@@ -27,9 +27,12 @@ from groupchat.core.sessions.messages import (
 from groupchat.core.sessions.server import Heard, Sessions, sender_of
 from groupchat.core.timeline import Timeline
 
-__all__ = ["DATAGRAM", "Desk", "Visitor", "al"]
+__all__ = ["DATAGRAM", "NONCE", "Desk", "Visitor", "al"]
 
 DATAGRAM = 1_200
+NONCE = "0f" * 8
+"""Of everybody who opens a session."""
+
 START = Mark(0)
 
 
@@ -136,7 +139,7 @@ class Visitor:
         what = self.desk.answer(request.encode(), self.address, self.datagram)
         if not isinstance(what, bytes):
             return what
-        reply = decode_reply(what)
+        reply = decode_reply(what, request.nonce if isinstance(request, Open) else request.token)
         assert reply is not None
         return reply
 
@@ -149,7 +152,7 @@ class Visitor:
 
     def open(self) -> "Visitor":
         """Open a session."""
-        reply = self.proved(Open("main"))
+        reply = self.proved(Open("main", NONCE))
         assert isinstance(reply, Opened)
         self.token = reply.token
         return self

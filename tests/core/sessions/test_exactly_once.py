@@ -12,7 +12,7 @@ from groupchat.core import Group
 from groupchat.core.chat import Chat
 from groupchat.core.records import Record
 from groupchat.core.sessions.messages import Answer, Ask, Prove, decode_reply
-from tests.core.sessions.desk import Desk, Visitor
+from tests.core.sessions.desk import NONCE, Desk, Visitor
 
 NAMES = ["Al", "Bo", "Cy"]
 VISITORS = st.integers(0, 2)
@@ -39,7 +39,7 @@ class Link:
 
     def receive(self, data: bytes) -> None:
         """Take a reply, which may be any one, late or repeated."""
-        reply = decode_reply(data)
+        reply = decode_reply(data, self.visitor.token or NONCE)
         if isinstance(reply, Prove) and self.current is not None:
             self.current = evolve(self.current, cookie=reply.cookie)
         if isinstance(reply, Answer) and self.current and reply.number == self.current.number:

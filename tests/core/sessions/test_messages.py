@@ -5,6 +5,7 @@ bytes none, or another, but never an error.
 from zlib import crc32
 
 import pytest
+from attrs import evolve
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -14,6 +15,7 @@ from groupchat.core.sessions.messages import (
     SEAL_BYTES,
     Answer,
     Ask,
+    Behind,
     Mark,
     Open,
     Opened,
@@ -26,6 +28,7 @@ from groupchat.core.sessions.messages import (
     decode_reply,
     decode_request,
 )
+from tests.core.sessions.desk import NONCE
 from tests.core.strategies import legal_names
 
 TOKEN, COOKIE = "0123456789abcdef" * 2, "fedcba9876543210"
@@ -41,6 +44,7 @@ requests: st.SearchStrategy[Request] = st.one_of(
     st.builds(
         Open,
         st.text("abcdefghijklmnopqrstuvwxyz0123456789-", min_size=1, max_size=32),
+        _cookies,
         st.just("") | _cookies,
         _numbers,
     ),
@@ -83,6 +87,7 @@ def answers(draw: st.DrawFn) -> Answer:
         names=tuple(names),
         body=body,
         unreadable=draw(st.booleans()),
+        outside=draw(st.booleans()),
     )
 
 
@@ -91,13 +96,17 @@ replies: st.SearchStrategy[Reply] = st.one_of(
     st.builds(Opened, _tokens),
     st.builds(Refusal, st.text("abc de", max_size=20)),
     st.builds(Unknown, _numbers),
+    st.builds(Behind, _numbers, _numbers),
     answers(),
 )
 
 
-def sealed(message: bytes) -> bytes:
+KEY = TOKEN
+
+
+def sealed(message: bytes, key: str = "") -> bytes:
     """Return *message* with the checksum that it should have."""
-    return b"@%08x %b" % (crc32(message), message)
+    return b"@%08x %b" % (crc32(key.encode() + message), message)
 
 
 MARK = f"{TOKEN} 7 12".encode()
@@ -107,8 +116,8 @@ LINES = b"1 0 s x\n2 0 s y\n"
 @pytest.mark.parametrize(
     ("request_", "message"),
     [
-        (Open("main"), b"open 1 main"),
-        (Open("main", COOKIE), b"open 1 main " + COOKIE.encode()),
+        (Open("main", NONCE), b"open 1 main " + NONCE.encode()),
+        (Open("main", NONCE, COOKIE), b"open 1 main %b %b" % (NONCE.encode(), COOKIE.encode())),
         (Ask(TOKEN, 7, Mark(12)), MARK),
         (Ask(TOKEN, 7, Mark(12, 345)), MARK + b".345"),
         (Ask(TOKEN, 7, Mark(12), (b"2 Hi",)), MARK + b"\x1e2 Hi"),
@@ -151,7 +160,7 @@ def test_a_request_looks_like_this(request_: Request, message: bytes) -> None:
 )
 def test_a_reply_looks_like_this(reply: Reply, message: bytes) -> None:
     assert reply.encode() == sealed(message)
-    assert decode_reply(sealed(message)) == reply
+    assert decode_reply(sealed(message, KEY), KEY) == reply
 
 
 @given(requests, st.sampled_from([b"", b"\n", b"\r\n"]))
@@ -163,7 +172,7 @@ def test_from_its_bytes_comes_the_same_request(request_: Request, end: bytes) ->
 @given(replies)
 def test_from_its_bytes_comes_the_same_reply(reply: Reply) -> None:
     assert not reply.encode().endswith(b"\n")
-    assert decode_reply(reply.encode()) == reply
+    assert decode_reply(evolve(reply, key=KEY).encode(), KEY) == reply
 
 
 _PIECES = st.sampled_from(
@@ -185,9 +194,9 @@ def test_any_bytes_are_a_message_or_none_and_what_they_are_can_be_said_again(dat
     request = decode_request(data)
     if request is not None:
         assert decode_request(request.encode()) == request
-    reply = decode_reply(data)
+    reply = decode_reply(data, KEY)
     if reply is not None:
-        assert decode_reply(reply.encode()) == reply
+        assert decode_reply(evolve(reply, key=KEY).encode(), KEY) == reply
 
 
 @given(requests | replies, st.data())
@@ -198,7 +207,7 @@ def test_a_message_with_any_byte_changed_is_none(
     whole = bytearray(message.encode())
     whole[data.draw(st.integers(0, len(whole) - 1))] ^= data.draw(st.integers(1, 255))
     assert decode_request(bytes(whole)) is None
-    assert decode_reply(bytes(whole)) is None
+    assert decode_reply(bytes(whole), KEY) is None
 
 
 @given(requests, st.integers(0, 30))
@@ -217,7 +226,7 @@ def test_a_message_cut_short_is_none(message: Request, missing: int) -> None:
         b"open 1 Main",
         b"open 1 " + b"a" * 33,
         b"open 1 main x",
-        b"open 1 main " + COOKIE.encode() + b" x",
+        b"open 1 main %b %b" % (NONCE.encode(), COOKIE.encode()) + b" x",
         b"open 1 main\x1e2 Hi",
         b"opens 1 main",
         TOKEN.encode(),
@@ -283,23 +292,43 @@ def test_it_is_not_a_request(message: bytes) -> None:
     ],
 )
 def test_it_is_not_a_reply(message: bytes) -> None:
-    assert decode_reply(sealed(message)) is None
+    assert decode_reply(sealed(message, KEY), KEY) is None
 
 
 def test_only_one_line_end_is_ignored_and_none_within_the_seal() -> None:
-    whole = Open("main").encode()
+    whole = Open("main", NONCE).encode()
     assert decode_request(whole + b"\n\n") is None
     assert decode_request(whole + b"\r") is None
-    assert decode_reply(Prove(COOKIE).encode() + b"\n") is None
+    assert decode_reply(Prove(COOKIE, key=KEY).encode() + b"\n", KEY) is None
 
 
 def test_a_seal_is_written_in_one_way() -> None:
-    whole = Open("main").encode()
-    assert whole == b"@d241f000 open 1 main"
+    whole = Open("main", NONCE).encode()
+    assert whole == b"@955a4a0e open 1 main " + NONCE.encode()
     assert decode_request(whole.upper()) is None
     assert decode_request(whole[1:]) is None
     assert decode_request(b" " + whole) is None
-    assert decode_request(b"@0xd241f000 open 1 main") is None
+    assert decode_request(whole.replace(b"@", b"@0x")) is None
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Prove(COOKIE),
+        Opened(TOKEN),
+        Refusal("x"),
+        Unknown(7),
+        Behind(7, 8),
+        Answer(7, (), Mark(1), Mark(1), 1),
+    ],
+)
+def test_a_reply_is_sealed_with_its_key_and_shows_nothing_of_it(reply: Reply) -> None:
+    whole = evolve(reply, key=TOKEN).encode()
+    assert TOKEN.encode() not in whole or isinstance(reply, Opened)
+    assert whole == sealed(whole[SEAL_BYTES:], TOKEN)
+    assert decode_reply(whole, TOKEN) == reply
+    for other in ("", NONCE, TOKEN[1:] + "0"):
+        assert decode_reply(whole, other) is None
 
 
 def test_marks_are_in_order() -> None:

@@ -7,8 +7,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from groupchat.core import MAX_TEXT_BYTES, Reason, Refused
-from groupchat.core.sessions.messages import Answer, Ask, Mark
-from groupchat.core.sessions.server import MAX_COMMANDS, Heard, code
+from groupchat.core.sessions.messages import MAX_COMMANDS, Answer, Ask, Behind, Mark, Unknown, code
+from groupchat.core.sessions.server import Heard
 from tests.core.sessions.desk import Desk, Visitor, al
 from tests.core.strategies import legal_texts
 
@@ -86,13 +86,15 @@ def test_a_repeat_gets_the_same_results_and_is_not_carried_out_again(
     assert len(visitor.desk.log) == 2
 
 
-def test_the_number_alone_makes_a_repeat() -> None:
+def test_number_and_commands_make_a_repeat() -> None:
     """What else it says is new: how far the client has come, and which try it is."""
     visitor = al()
     visitor.ask(b"2 hi")
     visitor.desk.plain("Bo", "hey")
-    changed = Ask(visitor.token, visitor.number, Mark(4), (b"4", b"2 other"), tries=7)
+    changed = Ask(visitor.token, visitor.number, Mark(4), (b"2 hi",), tries=7)
     assert visitor.send(changed) == Answer(2, ("done",), Mark(4), Mark(4), 4, tries=7)
+    other = Ask(visitor.token, visitor.number, Mark(4), (b"2 other",), tries=8)
+    assert visitor.send(other) == Behind(2, 2)
     assert said(visitor.desk) == ["Al: hi", "Bo: hey"]
 
 
@@ -101,21 +103,21 @@ def test_the_repeat_of_a_leave_is_known_though_nobody_is_there() -> None:
     visitor.desk.plain("Bo", "hey")
     left = visitor.request(b"4")
     answer = visitor.send(left)
-    assert answer == Answer(2, ("done",), Mark(1), Mark(1), 1)
+    assert answer == Answer(2, ("done",), Mark(1), Mark(1), 1, outside=True)
     visitor.desk.restart()
     assert visitor.proved(left) == answer
     assert visitor.ask(b"2 hi").results == ("not-a-member",)
-    assert visitor.ask(who=0, seen=True) == Answer(4, (), Mark(1), Mark(1), 1)
+    assert visitor.ask(who=0, seen=True) == Answer(4, (), Mark(1), Mark(1), 1, outside=True)
 
 
-def test_a_request_that_was_overtaken_gets_no_answer_and_is_not_carried_out() -> None:
+def test_a_request_that_was_overtaken_is_told_so_and_not_carried_out() -> None:
     visitor = al()
     late, later = visitor.request(b"2 late"), visitor.request(b"2 later")
     assert isinstance(visitor.send(later), Answer)
-    assert visitor.send(late) is None
+    assert visitor.send(late) == Behind(2, 3)
     visitor.desk.restart()
     assert isinstance(visitor.proved(later), Answer)
-    assert visitor.proved(late) is None
+    assert visitor.proved(late) == Behind(2, 3)
     assert said(visitor.desk) == ["Al: later"]
 
 
@@ -174,7 +176,7 @@ def test_what_cannot_be_written_down_is_not_carried_out_under_that_number() -> N
 def test_a_join_that_cannot_be_written_down_is_none() -> None:
     visitor = Visitor(Desk()).open()
     visitor.desk.full = True
-    assert visitor.ask(b"1 Al") == Answer(1, ("not-stored",), Mark(0), Mark(0), 0)
+    assert visitor.ask(b"1 Al") == Answer(1, ("not-stored",), Mark(0), Mark(0), 0, outside=True)
     visitor.desk.full = False
     assert visitor.ask(b"2 hi").results == ("not-a-member",)
     assert visitor.ask(b"1 Al").results == ("done",)
@@ -187,11 +189,12 @@ def test_a_request_holds_so_many_commands_and_no_more() -> None:
     assert len(said(visitor.desk)) == MAX_COMMANDS
 
 
-def test_nobody_acknowledges_what_has_not_happened() -> None:
+def test_who_acknowledges_what_has_not_happened_has_it_from_another_log() -> None:
+    """This one is an older copy of that."""
     visitor = al()
     end = visitor.desk.chat.group.timeline.end
     visitor.mark = Mark(end + 1)
-    assert visitor.send(visitor.request(b"2 hi")) == NOT_A_REQUEST
+    assert visitor.send(visitor.request(b"2 hi")) == Unknown(2)
     visitor.mark = Mark(end, 5_000)
     assert visitor.ask(b"2 hi").results == ("done",)
 
@@ -201,7 +204,7 @@ def test_whoever_has_opened_a_session_and_not_joined_is_nobody_yet() -> None:
     visitor.desk.plain("Bo", "secret")
     answer = visitor.ask(b"2 hi", b"4", b"5", b"junk", who=0, seen=True, tries=2)
     words = ("not-a-member",) * 3 + ("not-a-request",)
-    assert answer == Answer(1, words, Mark(0), Mark(0), 0, tries=2)
+    assert answer == Answer(1, words, Mark(0), Mark(0), 0, tries=2, outside=True)
 
 
 # --- Long commands, in parts ------------------------------------------------------------------
