@@ -52,7 +52,7 @@ from groupchat.core.sessions.messages import DONE, NOT_STORED_RESULT
 
 __all__ = ["HELP", "LEAVE_SECONDS", "Conversation", "End"]
 
-HELP: Final = f"{PLAIN_HELP} Also: who, seen."
+HELP: Final = f"{PLAIN_HELP} Or: who, seen."
 
 NO_ANSWER_YET: Final = "no answer yet, still trying"
 

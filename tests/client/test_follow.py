@@ -135,6 +135,25 @@ def test_without_anybody_in_the_group_there_is_nothing_to_follow(server: Running
 
 
 @TRANSPORTS
+def test_who_is_sent_away_is_told(transport: str) -> None:
+    with serving("--max-idle", "1", "0") as server:
+        url = f"{transport}://127.0.0.1:{server.port}"
+        with Program("connect", "--follow", url) as follower:
+            follower.type("1 Alice")
+            follower.stdin.close()
+            server.program.err.until("Alice joined")
+            follower.process.send_signal(signal.SIGSTOP)
+            server.program.err.until("Alice left")
+            follower.process.send_signal(signal.SIGCONT)
+            told, last = follower.err.rest()
+            assert told == "You are not in the group any more. To join again: 1 Alice"
+            assert last.endswith(
+                "you are not in the group, so there is nothing to follow. Join: 1 NAME."
+            )
+            assert follower.wait() == 1
+
+
+@TRANSPORTS
 def test_a_server_that_was_away_is_followed_again(tmp_path: Path, transport: str) -> None:
     port = free_port()
     journal = ["--journal", str(tmp_path / "chat.journal"), str(port)]

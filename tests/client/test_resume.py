@@ -319,7 +319,7 @@ def test_a_join_that_was_under_way_makes_a_member(server: RunningServer, watcher
 
 
 @POSIX
-def test_a_long_message_of_which_only_a_part_was_sent_is_not_said(
+def test_a_long_message_of_which_only_a_part_was_sent_goes_on(
     server: RunningServer, watcher: Member
 ) -> None:
     with Proxy(server.port, GOOD) as proxy:
@@ -327,17 +327,19 @@ def test_a_long_message_of_which_only_a_part_was_sent_is_not_said(
             program.type("1 Alice")
             assert program.out.next() == "Watcher"
             proxy.down = True
-            program.type("2 " + "x" * 2_000)
+            program.type("2 " + "x" * 2_000 + "\n2 after")
             assert program.err.next() == "no answer yet, still trying"
-            program.process.kill()
-            program.wait()
+            program.process.send_signal(signal.SIGTERM)
+            assert program.wait() == 0
+            kept, unsent = program.err.rest()
+            assert kept.startswith("Not answered yet, and to be asked again the next time: 2 xx")
+            assert unsent == "Not sent: 1 line: 2 after (and whatever follows in the input)"
         proxy.down = False
         done = run("connect", "127.0.0.1", str(proxy.port), stdin=b"2 hi\n")
     first, second = done.stderr.decode().splitlines()
     assert first == "Resuming as Alice; nothing new."
-    assert second.startswith("Not done, from before: ~0 2 xxx")
-    assert second.endswith("(only a part of it was sent)")
-    assert watcher.ask(b"5") == b"Alice has joined\nAlice: hi"
+    assert second.startswith("Done, from before: 2 xxx")
+    assert watcher.ask(b"5") == b"Alice has joined\nAlice: %b\nAlice: hi" % (b"x" * 2_000)
 
 
 @POSIX
@@ -491,6 +493,21 @@ def test_a_server_that_forgets_in_the_middle_is_one_line_and_the_end(sessions: P
                 "Connect again. To join again: 1 Alice."
             )
     assert not list(sessions.glob("*.json"))
+
+
+def test_an_old_copy_of_a_session_goes_on(server: RunningServer, sessions: Path) -> None:
+    connect(server, b"1 Alice\n")
+    (path,) = sessions.glob("*.json")
+    copy = path.read_bytes()
+    connect(server, b"".join(b"2 %d\n" % number for number in range(100)))
+    path.write_bytes(copy)
+    done = run("connect", "127.0.0.1", str(server.port), stdin=b"5\n2 hi\n")
+    assert (done.stdout, done.returncode) == (b"", 0)
+    told = done.stderr.decode().splitlines()
+    assert told[0] == (
+        "Your session had gone on since its file was copied, and goes on from there."
+    )
+    assert told[1].startswith("Resuming as Alice; ")
 
 
 def test_who_was_away_for_too_long_is_not_in_the_group_any_more(sessions: Path) -> None:
