@@ -7,7 +7,7 @@ from groupchat.core.sessions.messages import Answer, Ask, Mark, Open, Opened, Pr
 from groupchat.server import Limits
 from groupchat.server.audience import MAX_WAIT_SECONDS
 from tests.core.sessions.desk import NONCE
-from tests.world import Recorder, World
+from tests.world import Recorder, Slow, SlowJournal, World
 
 
 class Listener:
@@ -190,6 +190,176 @@ def test_who_is_sent_away_while_he_waits_hears_so_when_he_asks_something() -> No
     assert alice.ask(b"2 Hi").results == ("not-a-member",)
 
 
+def test_on_one_connection_whatever_is_asked_next_overtakes_what_waits(
+    world: World, bob: Recorder
+) -> None:
+    """Replies come in the order of the requests, whosever they are."""
+    alice, zed = Listener(world, "Alice"), Listener(world, "Zed")
+    zed.peer = alice.peer
+    alice.asked(alice.next())
+    alice.last()
+    for request in (b"nonsense", zed.next(b"5").encode(), b"@nonsense"):
+        alice.waits()
+        count = len(alice.peer.replies)
+        world.ask(alice.peer, request)
+        assert len(alice.peer.replies) == count + 2
+        assert alice.peer.replies[-2] is None
+    alice.waits()
+    zed.asked(zed.next(wait=20))
+    assert alice.peer.replies[-1] is None  # one waits on one connection
+    count = len(alice.peer.replies)
+    world.ask(bob, b"2 Hi")
+    world.wait(30)
+    assert len(alice.peer.replies) == count + 1
+    assert zed.last().number == zed.number
+
+
+def test_who_asks_and_is_gone_before_he_is_answered_leaves_nothing_behind(world: World) -> None:
+    alice = Listener(world, "Alice")
+    assert world.server.come(alice.peer)
+    alice.peer.replies.clear()
+    for request in (alice.next(follow=True), alice.next(wait=50)):
+        world.server.receive(request.encode(), alice.peer)
+    world.server.gone(alice.peer)
+    world.turn()
+    count = len(alice.peer.replies)
+    bob = Recorder("tcp bob")
+    world.ask(bob, b"1 Bob", b"2 Hi")
+    world.wait(60)
+    assert (len(alice.peer.replies), alice.peer.pushed) == (count, [])
+
+
+def test_of_what_one_session_asks_on_one_connection_at_once_the_last_is_answered(
+    world: World,
+) -> None:
+    """All of it is carried out. A client waits for the answer before it asks for more."""
+    alice, zed = Listener(world, "Alice"), Listener(world, "Zed")
+    alice.peer.replies.clear()
+    zed.peer = alice.peer
+    for who, command in ((alice, b"2 a"), (zed, b"2 b"), (alice, b"2 c"), (alice, b"2 d")):
+        world.server.receive(who.next(command).encode(), alice.peer)
+    world.turn()
+    answers = [
+        reply and (decode_reply(reply, alice.token) or decode_reply(reply, zed.token))
+        for reply in alice.peer.replies
+    ]
+    assert [answer and answer.number for answer in answers] == [None, 2, None, 4]  # type: ignore[union-attr]
+    assert lines(zed.ask(b"5")) == b"Alice: a|Alice: c|Alice: d"
+
+
+def test_a_repeat_by_another_connection_is_answered_there() -> None:
+    """The first may have ended with the answer on its way."""
+    journal = SlowJournal()
+    world = World(journal)
+    first, second = Recorder("tcp a #1"), Recorder("tcp a #2")
+    opened = decode_reply(world.ask(first, Open("main", NONCE).encode()) or b"", NONCE)
+    assert isinstance(opened, Opened)
+    request = Ask(opened.token, 1, Mark(0), (b"1 Alice",))
+    world.server.receive(request.encode(), first)
+    world.server.receive(request.encode(), second)
+    world.server.receive(b"5", second)
+    world.turn()
+    assert [len(batch) for batch in journal.batches] == [1]
+    journal.written()
+    assert decode_reply(second.replies[0] or b"", opened.token) == Answer(
+        1, ("done",), Mark(1), Mark(1), 1
+    )
+    assert second.replies == [first.replies[-1], b"Illegal request"]
+
+
+# --- Readers who are slow ----------------------------------------------------------------------
+
+
+def slow(listener: Listener) -> Slow:
+    """Have *listener* go on by a connection that it is slow to read from."""
+    peer = Slow("tcp slow")
+    listener.peer = peer
+    return peer
+
+
+def test_an_answer_is_made_when_it_is_read(world: World, bob: Recorder) -> None:
+    """Else one who asks and reads nothing could have the server keep any number of them."""
+    alice = Listener(world, "Alice")
+    peer = slow(alice)
+    alice.asked(alice.next(b"2 own"))
+    world.ask(bob, b"2 one", b"2 two")
+    assert not peer.replies
+    peer.read()
+    answer = alice.last()
+    assert (answer.results, lines(answer)) == (("done",), b"Bob: one|Bob: two")
+    assert answer.stop == Mark(5)
+
+
+def test_what_came_of_a_request_stays_what_it_was_and_who_has_left_is_told_no_news(
+    world: World, bob: Recorder
+) -> None:
+    alice = Listener(world, "Alice")
+    peer = slow(alice)
+    alice.asked(alice.next(b"2 own", follow=True))
+    elsewhere = Recorder("udp elsewhere")
+    world.ask(elsewhere, alice.next(b"4").encode())
+    world.ask(bob, b"2 one")
+    peer.read()
+    world.turn()
+    assert decode_reply(peer.replies[-1] or b"", alice.token) == Answer(
+        2, ("done",), Mark(2), Mark(2), 2, outside=True
+    )
+    assert not peer.pushed
+
+
+def test_while_an_answer_is_not_read_nothing_is_pushed_and_then_the_rest_is(
+    world: World, bob: Recorder
+) -> None:
+    alice = Listener(world, "Alice")
+    peer = slow(alice)
+    alice.asked(alice.next(follow=True))
+    world.ask(bob, *[b"2 " + b"x" * 4_000] * 100)
+    assert len(peer.unread) == 1
+    peer.read()
+    told = lines(alice.last()).count(b"|") + 1
+    assert not peer.unread
+    world.turn()
+    assert len(peer.unread) == 1
+    world.ask(bob, b"2 last")
+    peer.read()
+    assert told + alice.pushes()[0].count(b"|") + 1 == 101
+    assert alice.pushes()[0].endswith(b"|Bob: last")
+
+
+def test_a_push_is_made_when_it_is_read_and_an_answer_after_it_does_not_repeat_it(
+    world: World, bob: Recorder
+) -> None:
+    alice = Listener(world, "Alice")
+    peer = slow(alice)
+    alice.asked(alice.next(follow=True))
+    peer.read()
+    mark = alice.last().stop
+    for text in (b"2 one", b"2 two"):
+        world.ask(bob, text)
+        assert len(peer.unread) == 1
+    alice.asked(alice.next(b"5"))
+    world.ask(bob, b"2 three")
+    peer.read()
+    assert alice.pushes() == [b"Bob: one|Bob: two|Bob: three"]
+    answer = alice.last()
+    assert (answer.begin, lines(answer)) == (Mark(mark.position + 3), b"")
+
+
+def test_who_has_left_when_a_push_is_read_is_told_nothing(world: World, bob: Recorder) -> None:
+    alice = Listener(world, "Alice")
+    peer = slow(alice)
+    alice.asked(alice.next(follow=True))
+    peer.read()
+    mark = alice.last().stop
+    world.ask(bob, b"2 one")
+    world.ask(Recorder("udp elsewhere"), alice.next(b"4").encode())
+    peer.read()
+    assert decode_reply(peer.pushed[0], alice.token) == Answer(0, (), mark, mark, mark.position)
+    peer.takes_more.pop()()
+    world.ask(bob, b"2 two")
+    assert len(peer.pushed) == 1
+
+
 # --- Following --------------------------------------------------------------------------------
 
 
@@ -227,6 +397,7 @@ def test_what_does_not_fit_the_answer_follows_it_at_once(world: World, bob: Reco
     world.ask(bob, *[b"2 " + b"x" * 4_000] * 100)
     answer = alice.ask(follow=True)
     assert answer.stop < Mark(answer.end)
+    world.turn()
     assert len(alice.peer.pushed) == 1
     told = lines(answer).count(b"|") + alice.pushes()[0].count(b"|") + 2
     assert told == 100
@@ -331,6 +502,50 @@ def test_who_is_gone_follows_no_more(world: World, bob: Recorder) -> None:
     assert len(alice.peer.pushed) == 1
     alice.peer = Recorder("tcp again")
     assert lines(alice.ask()) == b"Bob: one|Bob: two"  # he never acknowledged the first
+
+
+def test_only_members_follow_and_no_longer_than_they_are_members(
+    world: World, bob: Recorder
+) -> None:
+    """Sessions cost nothing to open; each follower costs something whenever anybody speaks."""
+    peer = Recorder("tcp many")
+    for _ in range(5):
+        opened = decode_reply(world.ask(peer, Open("main", NONCE).encode()) or b"", NONCE)
+        assert isinstance(opened, Opened)
+        token = opened.token
+        world.ask(peer, Ask(token, 1, Mark(0), follow=True).encode())
+    world.ask(peer, Ask(token, 2, Mark(0), (b"1 Late",)).encode())
+    world.ask(bob, b"2 one")
+    assert not peer.pushed  # he was none when he asked for it
+    alice, zed = following(world, "Alice"), following(world, "Zed")
+    alice.ask(b"4")
+    alice.ask(b"1 Alice again")
+    world.ask(bob, b"2 two")
+    assert (alice.pushes(), zed.pushes()[-1:]) == (
+        [b"Zed has joined"],
+        [b"Alice has left the group"],
+    )
+
+
+def test_who_is_sent_away_follows_no_more() -> None:
+    world = World(limits=Limits(idle=30))
+    alice = following(world, "Alice")
+    world.wait(31)
+    alice.ask(b"1 Alice")
+    bob = Recorder("tcp bob")
+    world.ask(bob, b"1 Bob", b"2 one")
+    assert not alice.peer.pushed
+
+
+def test_one_connection_has_one_follower(world: World, bob: Recorder) -> None:
+    alice, zed = Listener(world, "Alice"), Listener(world, "Zed")
+    zed.peer = alice.peer
+    alice.ask(follow=True)
+    assert zed.ask(follow=True).number
+    world.ask(bob, b"2 one")
+    assert zed.pushes() == [b"Bob: one"]
+    alice.peer.takes_more.pop()()
+    assert len(alice.peer.pushed) == 1
 
 
 def test_by_datagrams_nobody_follows(world: World, bob: Recorder) -> None:

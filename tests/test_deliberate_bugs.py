@@ -146,15 +146,15 @@ BUGS = [
     Bug(
         "a transport's mistake costs nobody else his reply",
         "server/loop.py",
-        "            except Exception:",
-        "            except OSError:",
+        "        except Exception:\n            # Transports",
+        "        except OSError:\n            # Transports",
         "tests/test_server.py",
     ),
     Bug(
         "a member whose connection ends leaves the group",
         "server/loop.py",
-        "                step = self._order(peer.sender, Leave(), draft)",
-        "                step = None",
+        "                batch.end(peer)",
+        "                pass",
         "tests/test_server.py",
     ),
     Bug(
@@ -425,8 +425,9 @@ BUGS = [
     Bug(
         "who is heard while others are written down is not sent away",
         "server/loop.py",
-        "        self._ticked = True\n",
-        "        self._ticked = True\n        self._orders += self._idle()\n",
+        "            peer.close()\n",
+        "            peer.close()\n"
+        "        self._orders += [(silent, Leave()) for silent in self._silence.members()]\n",
         "tests/test_limits.py -k silent",
     ),
     Bug(
@@ -442,6 +443,57 @@ BUGS = [
         "        if self._fetch_to is None:\n            return []\n",
         "",
         "tests/core/test_session_client.py -k in_turn",
+    ),
+    Bug(
+        "a connection whose member has left is not kept for ever",
+        "server/silence.py",
+        "            if connection.member in self._group:",
+        "            if connection.member:",
+        "tests/test_limits.py -k any_more",
+    ),
+    Bug(
+        "a clock that is wrong for a while silences nobody",
+        "server/loop.py",
+        "Stray(limits.stray, scheduler.monotonic)",
+        "Stray(limits.stray, lambda: max(self._now, scheduler.time()))",
+        "tests/test_limits.py -k clock",
+    ),
+    Bug(
+        "whoever may not have asked gets no more because many ask at once",
+        "server/stray.py",
+        "        self._take(peer, _LONGEST_BYTES)\n        return True",
+        "        self._take(peer, _LONGEST_BYTES)\n        self._take(peer, -_LONGEST_BYTES)\n"
+        "        return True",
+        "tests/test_limits.py -k together",
+    ),
+    Bug(
+        "what is carried out when a server stops is answered",
+        "cli/serve.py",
+        "    stopped = asyncio.Event()\n    server.stop(",
+        "    for listener in listeners:\n        await listener.close()\n"
+        "    stopped = asyncio.Event()\n    server.stop(",
+        "tests/cli/test_serve.py -k last_replies",
+    ),
+    Bug(
+        "an answer that nobody reads is not kept",
+        "server/audience.py",
+        "        peer.reply(self._when_read(heard, peer, follower))",
+        "        peer.reply(list(self._when_read(heard, peer, follower)))",
+        "tests/test_audience.py -k read",
+    ),
+    Bug(
+        "only members follow",
+        "server/audience.py",
+        "if heard.ask.follow and heard.sender in self._group:",
+        "if heard.ask.follow:",
+        "tests/test_audience.py -k members",
+    ),
+    Bug(
+        "while the disk is slow, what waits for it is bounded",
+        "server/inbox.py",
+        "if self._bytes >= GATHERED_BYTES else 0.0",
+        "if False else 0.0",
+        "tests/test_server.py -k bytes_wait",
     ),
     Bug(
         "the demo checks every byte",

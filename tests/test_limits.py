@@ -3,15 +3,19 @@ and others nothing.
 """
 
 import logging
+from math import inf
 
 import attrs
 import pytest
 
+from groupchat.core.pages import Page
 from groupchat.core.peer import FROM_MEMBER, FROM_STRANGER, UNWANTED, Reception
-from groupchat.core.plain import TOO_MANY
-from groupchat.core.sessions.messages import Ask, Mark, Open, Opened, decode_reply
+from groupchat.core.plain import NOT_STORED, TOO_MANY, UNREADABLE
+from groupchat.core.sessions.messages import Ask, Mark, Open, Opened, Prove, decode_reply
+from groupchat.core.sessions.server import COOKIE_MILLISECONDS
+from groupchat.journal.storage import Damaged
 from groupchat.server import NO_LIMITS, Limits
-from groupchat.server.limits import SOURCES, Buckets
+from groupchat.server.buckets import SOURCES, Buckets
 from tests.core.sessions.desk import NONCE
 from tests.world import Recorder, SlowJournal, World
 
@@ -38,19 +42,24 @@ def test_a_bucket_begins_full_and_fills_up_again() -> None:
     assert buckets.take("b", 0) == 19
 
 
-def test_a_debt_is_no_greater_than_the_burst() -> None:
-    buckets = Buckets(rate=10)
+def test_a_debt_is_no_greater_than_it_may_be() -> None:
+    buckets, strict = Buckets(rate=10), Buckets(rate=10, debt=inf)
     for _ in range(1_000):
         buckets.take("a", 0)
+        strict.take("a", 0)
     assert buckets.take("a", 2_100) == 0
+    assert strict.take("a", 98_100) == 0
 
 
 def test_a_bucket_is_taken_from_by_the_amount_that_is_used() -> None:
-    buckets = Buckets(rate=10, burst=8.0)
+    buckets = Buckets(rate=10, burst=8.0, debt=8.0)
     assert buckets.take("a", 0, 0) == 80
     assert buckets.take("a", 0, 70) == 10
     assert buckets.take("a", 0, 70) == -60
     assert buckets.take("a", 0, 0) == -60
+    assert buckets.take("a", 0, -100) == 40
+    assert buckets.take("a", 0, -100) == 140
+    assert buckets.take("a", 0, 0) == 80
 
 
 def test_how_long_a_debt_takes() -> None:
@@ -62,13 +71,6 @@ def test_how_long_a_debt_takes() -> None:
 def test_without_a_rate_there_is_no_end() -> None:
     buckets = Buckets(None)
     assert {buckets.take("a", 0, 10**9) for _ in range(9)} == {0.0}
-
-
-def test_a_clock_that_is_set_back_fills_no_bucket_and_empties_none() -> None:
-    buckets = Buckets(rate=10)
-    buckets.take("a", 10_000, 20)
-    assert buckets.take("a", 5_000, 0) == 0
-    assert buckets.take("a", 6_000, 0) == 10
 
 
 def test_of_too_many_sources_the_oldest_is_forgotten() -> None:
@@ -147,7 +149,8 @@ def test_a_member_by_datagrams_who_asks_too_much_is_told_so_but_not_for_ever() -
     world = World(limits=Limits(requests=10, stray=None))
     alice, bob = joined(world, "a", UDP), joined(world, "b", UDP)
     received = [world.server.receive(b"2 x", alice) for _ in range(100)]
-    assert received == [FROM_MEMBER] * 20 + [UNWANTED] * 80
+    too_many = Reception(known=False, wanted=False, told=True)
+    assert received == [FROM_MEMBER] * 20 + [too_many] * 19 + [UNWANTED] * 61
     world.turn()
     assert alice.replies.count(TOO_MANY) == 19
     assert alice.replies.count(b"") == 1 + 19
@@ -243,6 +246,30 @@ def test_a_connection_on_which_nobody_joins_is_closed() -> None:
     assert silent.replies == []
 
 
+def test_a_connection_that_no_member_uses_any_more_is_closed_too() -> None:
+    """Else all of them could be taken for ever, by whoever joins on each and leaves."""
+    world = World(limits=Limits(silence=10, idle=30))
+    leaves, elsewhere, sent_away, stays = peers = [Recorder(f"tcp {n} #{n}") for n in range(4)]
+    assert all(world.server.come(peer) for peer in peers)
+    opened = decode_reply(world.ask(elsewhere, Open("main", NONCE).encode()) or b"", NONCE)
+    assert isinstance(opened, Opened)
+    world.ask(elsewhere, Ask(opened.token, 1, Mark(0), (b"1 Elsewhere",)).encode())
+    for peer in (leaves, sent_away, stays):
+        world.ask(peer, b"1 " + peer.sender[4:5].encode())
+    world.wait(20)
+    world.ask(leaves, b"4")
+    world.ask(Recorder("tcp 5 #5"), Ask(opened.token, 2, Mark(0), (b"4",)).encode())
+    world.ask(stays, b"5")
+    world.wait(9)
+    assert not any(peer.closed for peer in peers)
+    world.wait(2)  # nothing was heard of one of them for so long that he is sent away
+    assert [peer.closed for peer in peers] == [True, True, False, False]
+    assert world.ask(sent_away, b"5") == REFUSED
+    world.ask(stays, b"5")
+    world.wait(10)
+    assert [peer.closed for peer in peers] == [True, True, True, False]
+
+
 def test_a_member_who_is_silent_for_long_leaves() -> None:
     world = World(limits=Limits(idle=100))
     alice, bob, cy = joined(world, "a", UDP), joined(world, "b"), joined(world, "c")
@@ -293,6 +320,30 @@ def test_who_was_a_member_before_a_restart_has_as_long_as_others() -> None:
     assert again.ask(alice, b"5") == b""
     again.wait(11)
     assert again.ask(alice, b"5") == REFUSED
+
+
+def test_a_clock_that_is_wrong_for_a_while_silences_nobody() -> None:
+    """It is set by a year, and back again, when a machine has found a network."""
+    world = World(limits=Limits())
+    far, near = joined(world, "a", UDP), joined(world, "b")
+    for world.ahead in (365 * 86_400_000, 0, -86_400_000):
+        for _ in range(300):
+            world.ask(near, b"2 " + b"z" * 900)
+            world.now += 200
+            assert world.ask(far, b"5") not in (b"", None)
+
+
+def test_a_cookie_is_as_old_as_it_is_whatever_the_clock_says() -> None:
+    world, peer = World(limits=Limits()), Recorder("udp c", UDP)
+    prove = decode_reply(world.ask(peer, Open("main", NONCE).encode()) or b"", NONCE)
+    assert isinstance(prove, Prove)
+    world.ahead = 365 * 86_400_000
+    opened = decode_reply(world.ask(peer, Open("main", NONCE, prove.cookie).encode()) or b"", NONCE)
+    assert isinstance(opened, Opened)
+    world.ahead = 0
+    world.now += 2 * COOKIE_MILLISECONDS
+    again = decode_reply(world.ask(peer, Open("main", NONCE, prove.cookie).encode()) or b"", NONCE)
+    assert isinstance(again, Prove)
 
 
 def test_an_unsent_reply_waits_in_so_many_bytes() -> None:
@@ -346,6 +397,76 @@ def test_refusals_count_too_and_beyond_there_is_no_reply(request_: bytes) -> Non
     for _ in range(50):
         world.ask(stranger, request_)
     assert stranger.replies == [REFUSED] * 7 + [None] * 43  # 12 bytes too many each
+
+
+def test_those_who_ask_together_get_no_more_together() -> None:
+    """One address can have many members, and all of them can ask in one turn."""
+    world = World(limits=Limits(stray=100, requests=None, stranger_requests=None))
+    readers = [joined(world, f"r{n}", UDP, "198.51.100.1") for n in range(60)]
+    writer = joined(world, "writer")
+    world.wait(60)
+    for reader in readers:
+        reader.replies.clear()
+    for _ in range(20):
+        world.ask(writer, b"2 " + b"y" * 3_000)
+        for reader in readers:
+            world.server.receive(b"2 x", reader)
+        world.turn()
+        world.wait(10)
+    told = sum(map(received, readers))
+    assert 15_000 < told <= 100 * (200 + 8) + 60 * 20 * 3 * 3 + 3_100  # the last is a debt
+
+
+def test_what_was_reserved_and_not_needed_is_given_back() -> None:
+    world = World(limits=Limits(stray=1_000, requests=None))
+    reader = crowd(world, "198.51.100.1")
+    for _ in range(50):
+        world.ask(reader, b"2 x" * 1_300, b"junk")
+    assert received(reader) >= 8_000
+
+
+def test_to_be_told_that_it_was_too_much_counts_like_any_reply() -> None:
+    world = World(limits=Limits(stray=10, requests=10))
+    reader = joined(world, "reader", UDP, "198.51.100.1")
+    told = 0
+    for _ in range(200):
+        world.now += 200
+        told += sum(world.server.receive(b"5", reader).told for _ in range(4))
+    assert told > 200
+    assert 300 < received(reader) <= 10 * (40 + 8) + len(TOO_MANY)
+    assert set(reader.replies) == {b"", TOO_MANY, None}
+
+
+def test_what_was_not_stored_counts_too_and_no_empty_reply_stands_for_it() -> None:
+    """That would say that it has been done."""
+    journal = SlowJournal()
+    world = World(journal, Limits(stray=10, requests=None))
+    far, near = (Recorder(name, UDP, ip) for name, ip in (("f", "10.0.0.1"), ("n", "127.0.0.1")))
+    for peer in (far, near):
+        world.ask(peer, b"1 " + peer.sender.encode())
+        journal.written()
+        peer.replies.clear()
+        for _ in range(50):
+            world.ask(peer, b"2 x")
+            journal.written(OSError("the disk is full"))
+    assert far.replies == [NOT_STORED] * 4 + [None] * 46  # 26 bytes too many each
+    assert near.replies == [NOT_STORED] * 50
+
+
+def test_what_cannot_be_read_counts_too() -> None:
+    world = World(limits=Limits(stray=20, requests=None))
+    world.journal.chat.group.timeline._page_bytes = 40
+    reader = crowd(world, "198.51.100.1")
+    timeline = world.journal.chat.group.timeline
+    timeline.shelve(timeline.closed(0), _unreadable)
+    for _ in range(50):
+        world.ask(reader, b"5")
+    assert reader.replies.count(UNREADABLE) == 3
+    assert received(reader) == 3 * len(UNREADABLE)
+
+
+def _unreadable(first: int) -> Page:
+    raise Damaged(f"page {first} is damaged")
 
 
 @pytest.mark.parametrize("source", ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"])

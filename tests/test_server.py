@@ -5,12 +5,13 @@ from collections.abc import Iterable
 
 import pytest
 
-from groupchat.core import Join, Send
+from groupchat.core import Join, Leave, Send
+from groupchat.core.peer import FROM_STRANGER, UNWANTED
 from groupchat.core.plain import NOT_STORED, REPLY_BYTES
 from groupchat.core.records import SERVER, Drop, Record
 from groupchat.core.sessions.messages import Answer, Ask, Mark, Open, Opened, decode_reply
 from groupchat.server import Limits
-from groupchat.server.loop import GATHERED_REQUESTS
+from groupchat.server.inbox import CROWDED_BYTES, GATHERED_BYTES, GATHERED_REQUESTS
 from groupchat.server.quiet import LOG_MILLISECONDS
 from tests.core.sessions.desk import NONCE
 from tests.world import Recorder, SlowJournal, World
@@ -112,6 +113,21 @@ def test_a_broken_transport_costs_nobody_else_his_reply(
     assert "could not answer bad" in caplog.messages
 
 
+def test_a_request_that_breaks_something_has_no_reply_and_is_said_so(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A connection may have so many requests without an answer, and no more."""
+
+    class Unwelcome(Recorder):
+        def welcome(self) -> None:
+            raise RuntimeError("a bug")
+
+    peer = Unwelcome("a")
+    world.ask(peer, b"1 Alice", b"5")
+    assert peer.replies == [None, b""]
+    assert "could not carry out what a asked" in caplog.messages
+
+
 # --- The journal ------------------------------------------------------------------------------
 
 
@@ -192,8 +208,8 @@ def test_what_cannot_be_written_down_has_not_happened_and_is_said_so(
 def test_in_the_log_time_never_goes_back(journal: SlowJournal) -> None:
     """Clocks are set back; also while no server runs."""
     world, alice = World(journal), Recorder("a")
-    for now in (1_000_000, 5_000, 1_000_001):
-        world.now = now
+    for ahead in (0, -995_000, 1):
+        world.ahead = ahead
         world.ask(alice, b"1 Alice" if not journal.batches else b"2 hi")
         journal.written()
     assert [batch[0].time for batch in journal.batches] == [1_000_000, 1_000_000, 1_000_001]
@@ -277,6 +293,87 @@ def test_before_it_stops_all_that_has_arrived_is_carried_out(journal: SlowJourna
     journal.written()
     assert stopped == [True]
     assert len(journal.batches) == 2
+    assert alice.replies == [b"", None]
+
+
+def test_what_arrives_while_it_stops_is_not_carried_out_and_has_no_reply(
+    journal: SlowJournal,
+) -> None:
+    """Else it would never stop, and who asked by datagram would miss what the reply tells."""
+    world = World(journal)
+    stream, datagram = Recorder("tcp a #1"), Recorder("udp b", datagram=65_507)
+    assert world.server.come(stream)
+    for peer, name in ((stream, b"1 Alice"), (datagram, b"1 Bob")):
+        world.ask(peer, name)
+        journal.written()
+    world.server.stop(lambda: None)
+    world.turn()
+    for _ in range(3):
+        for peer in (stream, datagram):
+            world.server.receive(b"2 too late", peer)
+        world.turn()
+    assert not world.server.come(Recorder("tcp c #2"))
+    assert (stream.replies, datagram.replies) == ([b""], [b"Alice"])
+    journal.written()
+    world.turn()
+    world.server.receive(b"2 too late", stream)
+    world.turn()
+    assert (stream.replies, datagram.replies) == ([b"", *[None] * 4], [b"Alice"])
+    assert [[type(r.commands[0]) for r in batch] for batch in journal.batches[2:]] == [[Leave]]
+
+
+@pytest.mark.parametrize("error", [None, OSError("the disk is full")])
+def test_who_is_a_connection_leaves_when_it_stops_or_if_that_is_not_stored_when_it_starts(
+    journal: SlowJournal, error: OSError | None
+) -> None:
+    world = World(journal)
+    stream, datagram = Recorder("tcp a #1"), Recorder("udp b", datagram=65_507)
+    late, session = Recorder("tcp c #2"), Recorder("tcp d #3")
+    assert all(world.server.come(peer) for peer in (stream, late, session))
+    opened = decode_reply(world.ask(session, Open("main", NONCE).encode()) or b"", NONCE)
+    assert isinstance(opened, Opened)
+    world.server.receive(Ask(opened.token, 1, Mark(0), (b"1 Dora",)).encode(), session)
+    world.server.receive(b"1 Alice", stream)
+    world.ask(datagram, b"1 Bob")
+    journal.written()
+    world.server.receive(b"1 Cy", late)
+    world.server.stop(lambda: None)
+    world.turn()
+    journal.written(error)
+    assert late.replies == [NOT_STORED if error else b"Bob, Alice, Dora"]
+    for peer in (stream, late, session):  # the listeners are closed
+        world.server.gone(peer)
+    world.turn()
+    journal.written(error)
+    assert journal.rests == 1
+    assert len(journal.batches) == 2
+    again = World(SlowJournal(journal.chat))
+    if error:
+        assert isinstance(again.journal, SlowJournal)
+        again.journal.written()
+    assert list(journal.chat.group) == ["Bob", "Dora"]
+    told = "" if error else "Cy has joined\n"
+    ends = ["Alice has left the group"] if error else ["Alice has left the group", "Cy has left"]
+    reply = (again.ask(datagram, b"5") or b"").decode()
+    assert reply.startswith(told + ends[0])
+    assert ends[-1] in reply
+
+
+def test_whoever_waits_for_news_when_it_stops_has_no_reply(journal: SlowJournal) -> None:
+    """Or his connection could not be closed at once."""
+    world, peer = World(journal), Recorder("tcp a #1")
+    assert world.server.come(peer)
+    opened = decode_reply(world.ask(peer, Open("main", NONCE).encode()) or b"", NONCE)
+    assert isinstance(opened, Opened)
+    world.ask(peer, Ask(opened.token, 1, Mark(0), (b"1 Alice",)).encode())
+    journal.written()
+    world.ask(peer, Ask(opened.token, 2, Mark(1), wait=50).encode())
+    assert len(peer.replies) == 2
+    world.server.stop(lambda: None)
+    world.turn()
+    assert peer.replies[2:] == [None]
+    world.wait(60)
+    assert len(peer.replies) == 3
 
 
 def test_it_stops_at_once_when_nothing_is_under_way(journal: SlowJournal) -> None:
@@ -301,6 +398,26 @@ def test_while_the_journal_is_slow_so_many_datagrams_wait_and_no_more(
     world.turn()
     assert len(alice.replies) == 1 + GATHERED_REQUESTS
     assert stream.replies == [REFUSED]
+
+
+def test_while_the_journal_is_slow_so_many_bytes_wait_and_connections_are_read_slowly(
+    journal: SlowJournal,
+) -> None:
+    world = World(journal)
+    streams: list[Recorder] = []
+    alice, datagram = Recorder("a"), Recorder("d", 65_507)
+    world.ask(alice, b"1 Alice")
+    line = b"2 " + b"x" * 64_000
+    while len(streams) * len(line) < GATHERED_BYTES:
+        streams.append(Recorder(f"tcp {len(streams)}"))
+        assert world.server.receive(line, streams[-1]) == FROM_STRANGER
+    assert world.server.receive(line, streams[0]).pause == len(line) / CROWDED_BYTES > 60
+    assert world.server.receive(b"5", streams[1]).pause == 1 / CROWDED_BYTES  # it asks for little
+    assert world.server.receive(b"5", datagram) == UNWANTED
+    journal.written()
+    world.turn()
+    assert [len(peer.replies) for peer in streams] == [2, 2, *[1] * (len(streams) - 2)]
+    assert world.server.receive(line, streams[0]) == FROM_STRANGER
 
 
 def test_plain_requests_and_sessions_are_one_batch(journal: SlowJournal) -> None:
@@ -375,6 +492,3 @@ def test_refusals_are_logged_with_their_reason_once_a_second_and_counted(
         "refused s: not a legal name",
     ]
     assert peer.replies == [b"Illegal request"] * 5
-    world.now -= 1_000 * LOG_MILLISECONDS
-    world.ask(peer, b"5")
-    assert caplog.messages[3:] == ["refused s: not a member"]  # clocks are set back, too

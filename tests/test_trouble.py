@@ -15,7 +15,7 @@ from groupchat.journal.storage import Damaged
 from groupchat.server import Limits
 from groupchat.server.quiet import LOG_MILLISECONDS
 from tests.core.sessions.desk import NONCE
-from tests.world import Recorder, SlowJournal, World
+from tests.world import Recorder, Slow, SlowJournal, World
 
 HINT = ". It may still be in the log: stop the server, and run 'groupchat journal check'"
 
@@ -25,12 +25,13 @@ class Damageable:
 
     def __init__(self, timeline: Timeline) -> None:
         self.damaged = True
+        self.first_damaged = 0
         full = timeline.closed(0)
         self._pages = {page.first: page for page in full}
         timeline.shelve(full, self._bring)
 
     def _bring(self, first: int) -> Page:
-        if self.damaged:
+        if self.damaged and first >= self.first_damaged:
             raise Damaged(f"the page {first} is damaged")
         return self._pages[first]
 
@@ -145,6 +146,41 @@ def test_who_follows_is_not_told_what_cannot_be_read_and_others_are(world: World
     pages.damaged = False
     world.ask(bob, b"2 ho")
     assert b"Bob: hi" in late.pushed[-1]
+
+
+def test_a_follower_is_not_told_again_and_again_that_something_cannot_be_read(
+    world: World,
+) -> None:
+    """Some of it can be, so there is news, and yet it cannot be told."""
+    peer, token = session(world, "Late")
+    world.ask(peer, Ask(token, 2, Mark(1), follow=True).encode())
+    slow = Slow("tcp slow")
+    bob = Recorder("bob")
+    world.ask(slow, Ask(token, 3, Mark(1), follow=True).encode())
+    slow.read()
+    world.ask(bob, b"1 Bob", *[b"2 " + b"x" * 30] * 4)
+    pages = Damageable(world.journal.chat.group.timeline)
+    pages.first_damaged = 3
+    for count in (1, 2):  # once whenever something happens
+        slow.read()
+        slow.takes_more.pop()()
+        assert not slow.unread
+        assert len(slow.pushed) == count
+        world.ask(bob, b"2 hi")
+    assert not any(b"Bob" in message for message in slow.pushed)
+    pages.damaged = False
+    slow.read()
+    assert slow.pushed[-1].count(b"Bob: hi") == 2
+
+
+def test_an_answer_that_cannot_be_made_when_it_is_read_says_so(world: World) -> None:
+    _, token = session(world, "Late")
+    slow, bob = Slow("tcp slow"), Recorder("bob")
+    world.ask(slow, Ask(token, 2, Mark(1), (b"2 hi",)).encode())
+    world.ask(bob, b"1 Bob", *[b"2 " + b"x" * 30] * 4)
+    Damageable(world.journal.chat.group.timeline)
+    slow.read()
+    assert last(slow, token) == Answer(2, ("done",), Mark(1), Mark(1), 1, unreadable=True)
 
 
 def test_trouble_is_logged_once_a_second_and_its_end_is_logged_too(

@@ -10,7 +10,7 @@ from groupchat.journal import MemoryJournal
 from groupchat.journal.interface import Done
 from groupchat.server import NO_LIMITS, Limits, Server
 
-__all__ = ["Recorder", "SlowJournal", "World"]
+__all__ = ["Recorder", "Slow", "SlowJournal", "World"]
 
 
 class Recorder:
@@ -40,6 +40,25 @@ class Recorder:
 
     def close(self) -> None:
         self.closed = True
+
+
+class Slow(Recorder):
+    """A connection whose reader takes what there is when the test says so."""
+
+    def __init__(self, sender: str) -> None:
+        super().__init__(sender)
+        self.unread: list[Callable[[], None]] = []
+
+    def reply(self, pieces: Iterable[bytes] | None) -> None:
+        self.unread.append(lambda: super(Slow, self).reply(pieces))
+
+    def push(self, pieces: Iterable[bytes], sent: Callable[[], None]) -> None:
+        self.unread.append(lambda: super(Slow, self).push(pieces, sent))
+
+    def read(self) -> None:
+        """Take all that there is."""
+        while self.unread:
+            self.unread.pop(0)()
 
 
 class SlowJournal:
@@ -96,6 +115,9 @@ class World:
     journal: MemoryJournal | SlowJournal = field(factory=MemoryJournal)
     limits: Limits = NO_LIMITS
     now: int = 1_000_000
+    """Milliseconds, of which none is ever missing."""
+    ahead: int = 0
+    """By how many milliseconds the clock is ahead of that."""
     due: list[Callable[[], None]] = field(factory=list)
     timers: list[_Timer] = field(factory=list)
     drawn: int = 0
@@ -106,6 +128,9 @@ class World:
         self.turn()
 
     def time(self) -> int:
+        return self.now + self.ahead
+
+    def monotonic(self) -> int:
         return self.now
 
     def draw(self) -> bytes:
@@ -131,8 +156,8 @@ class World:
         end = self.now + round(1_000 * seconds)
         while True:
             self.timers = [timer for timer in self.timers if not timer.cancelled]
-            timer = min(self.timers, key=lambda timer: timer.time)
-            if timer.time > end:
+            timer = min(self.timers, key=lambda timer: timer.time, default=None)
+            if timer is None or timer.time > end:
                 break
             self.timers.remove(timer)
             self.now = max(self.now, timer.time)

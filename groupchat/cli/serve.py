@@ -153,12 +153,21 @@ async def _serve(
             click.echo(_banner(host, endpoints, listeners, path))
             await stop.wait()
         finally:
-            for listener in listeners:
-                await listener.close()
-            stopped = asyncio.Event()
-            server.stop(stopped.set)
-            await stopped.wait()
+            await _stop(server, listeners)
     click.echo("Stopped.")
+
+
+async def _stop(server: Server, listeners: Sequence[Listener]) -> None:
+    """Stop *server*, and then its *listeners*: what it has carried out by then, it has answered.
+
+    The other way round, the last replies could not be sent, and by the plain protocol on UDP, what
+    was told in them would be lost.
+    """
+    stopped = asyncio.Event()
+    server.stop(stopped.set)
+    await stopped.wait()
+    for listener in listeners:
+        await listener.close()
 
 
 def _open(path: Path | None, retain: Retention, scheduler: "_Scheduler") -> Journal:
@@ -193,6 +202,9 @@ class _Scheduler:
 
     def time(self) -> int:
         return time.time_ns() // 1_000_000
+
+    def monotonic(self) -> int:
+        return time.monotonic_ns() // 1_000_000
 
     def draw(self) -> bytes:
         return secrets.token_bytes(16)

@@ -23,6 +23,8 @@ class Reception:
     """Whether it was taken; if not, its sender asks more than he may."""
     pause: float = 0.0
     """For how many seconds to take no more from this connection, which asks too much."""
+    told: bool = False
+    """Whether a reply tells its sender that it was not taken."""
 
 
 FROM_MEMBER: Final = Reception(known=True, wanted=True)

@@ -1,35 +1,35 @@
 """Who waits for news: held requests, and connections that follow.
 
-A request that asks to *wait* is held until there is something to tell or its time is up. A
-connection that *follows* is told whatever happens, as fast as it takes it: at most one message is
-under way to it, and what has happened by the time that one is taken is in the next. So a
-follower who is slow, or has stopped reading, costs no more than any other.
+A request that asks to *wait* is held until there is something to tell or its time is up. On a
+connection it is given up when anything else is asked there, for replies come in the order of the
+requests. A member who *follows* by a connection is told whatever happens, as fast as he takes it:
+at most one message is under way to him, and what has happened by the time that one is taken is in
+the next.
+
+What is sent by a connection is made when it is read, and tells how things are then. So a reader who
+is slow, or has stopped reading, costs no more than any other: what waits for him is not there yet.
+What came of his commands is settled before; that does not change.
 
 What has to be read back from a damaged journal cannot be told. Whoever asks for it is told that,
 and everybody else notices nothing.
 """
 
-from collections.abc import Callable
-from typing import Final, Protocol
+from collections.abc import Callable, Iterator
+from typing import Final
 
 from attrs import define, evolve
 
 from groupchat.core import Peer
-from groupchat.core.sessions.messages import Answer, Mark
+from groupchat.core.group import Group
+from groupchat.core.sessions.messages import Answer, Ask, Mark
 from groupchat.core.sessions.server import Heard, Sessions
 from groupchat.journal.storage import Damaged
+from groupchat.server.scheduler import Handle, Scheduler
 
-__all__ = ["MAX_WAIT_SECONDS", "Audience", "Handle"]
+__all__ = ["MAX_WAIT_SECONDS", "Audience"]
 
 MAX_WAIT_SECONDS: Final = 60
 """Seconds for which a request is held at the most."""
-
-
-class Handle(Protocol):
-    """Something that will be called."""
-
-    def cancel(self) -> None:
-        """Do not call it."""
 
 
 @define(eq=False)
@@ -41,11 +41,13 @@ class _Held:
 
 @define(eq=False)
 class _Follower:
+    sender: str
+    token: str
     peer: Peer
-    position: int
-    """All before this has been sent to him."""
-    busy: bool = False
-    """Whether a message to him is under way."""
+    position: int = 0
+    """All before this has been told him on this connection."""
+    under_way: int = 0
+    """Messages that he has not read or not taken. While there are any, there is no other."""
 
 
 class Audience:
@@ -53,85 +55,125 @@ class Audience:
 
     Args:
         sessions: knows what to tell.
-        call_later: called with seconds and a function, has it called once, later.
+        group: knows who is a member.
+        scheduler: has things happen later.
         unreadable: called with whose news cannot be read, and why.
     """
 
     def __init__(
         self,
         sessions: Sessions,
-        call_later: Callable[[float, Callable[[], None]], Handle],
+        group: Group,
+        scheduler: Scheduler,
         unreadable: Callable[[str, Damaged], None],
     ) -> None:
         self._sessions = sessions
-        self._call_later = call_later
+        self._group = group
+        self._scheduler = scheduler
         self._unreadable = unreadable
+        # Of a session, and of a connection, there is one of each at the most.
         self._held: dict[str, _Held] = {}
+        self._held_at: dict[Peer, _Held] = {}
         self._followers: dict[str, _Follower] = {}
+        self._followers_at: dict[Peer, _Follower] = {}
 
     def answer(self, heard: Heard, peer: Peer) -> None:
-        """Answer *heard*, now or later. Whatever was held for the same session is overtaken."""
+        """Answer *heard*, now or later. Whatever was held for the same session, or on the same
+        connection, is overtaken."""
         sender, ask = heard.sender, heard.ask
-        self._release(sender)
+        self.release(peer)
+        if sender in self._held:
+            self.release(self._held[sender].peer)
         follower = self._followers.get(sender)
-        if follower is not None:
-            if follower.peer is not peer:
-                del self._followers[sender]  # he has come by another way
-                follower = None
-            elif follower.position > ask.mark.position:
-                # What is on its way to him arrives before this answer.
-                ask = evolve(ask, mark=Mark(follower.position))
-                heard = evolve(heard, ask=ask)
+        if follower is not None and follower.peer is not peer:
+            self._forget(follower)  # he has come by another way
         only_waits = ask.wait and not (ask.commands or ask.seen or ask.who is not None)
-        if only_waits and not self._has_news(heard):
-            seconds = min(ask.wait, MAX_WAIT_SECONDS)
-            timer = self._call_later(seconds, lambda: self._time_is_up(sender))
-            self._held[sender] = _Held(heard, peer, timer)
-            return
-        answer = self._answer(heard, peer)
-        peer.reply([answer.encode()])
-        if follower is None and ask.follow and peer.datagram is None:
-            follower = self._followers[sender] = _Follower(peer, 0)
-        if follower is not None:
-            follower.position = answer.stop.position
-            if not follower.busy:
-                self._push(sender, follower)
+        if only_waits and not self._has_news(sender, self._position(heard, peer)):
+            self._hold(heard, peer)
+        else:
+            self._reply(heard, peer)
+
+    def release(self, peer: Peer) -> None:
+        """Let go of what is held on the connection of *peer*, because another reply comes."""
+        held = self._let_go(peer)
+        if held is not None:
+            peer.reply(None)
 
     def tell(self) -> None:
         """Tell whoever waits: something has happened."""
         for sender, held in list(self._held.items()):
-            if self._has_news(held.heard):
-                self._time_is_up(sender)
-        for sender, follower in self._followers.items():
-            if not follower.busy:
-                self._push(sender, follower)
+            if self._has_news(sender, self._position(held.heard, held.peer)):
+                self._time_is_up(held.peer)
+        for follower in list(self._followers.values()):
+            self._push(follower)
+
+    def left(self, sender: str) -> None:
+        """Take note that *sender* is a member no more."""
+        if sender in self._followers:
+            self._forget(self._followers[sender])
 
     def gone(self, peer: Peer) -> None:
         """Forget *peer*."""
-        for sender in [s for s, held in self._held.items() if held.peer is peer]:
-            self._held.pop(sender).timer.cancel()
-        for sender in [s for s, follower in self._followers.items() if follower.peer is peer]:
-            del self._followers[sender]
+        self._let_go(peer)
+        if peer in self._followers_at:
+            self._forget(self._followers_at[peer])
 
-    def _release(self, sender: str) -> None:
-        held = self._held.pop(sender, None)
+    def close(self) -> None:
+        """Tell nobody any more; whoever waits gets no answer."""
+        for peer in list(self._held_at):
+            self.release(peer)
+        self._followers.clear()
+        self._followers_at.clear()
+
+    # Requests that are held.
+
+    def _hold(self, heard: Heard, peer: Peer) -> None:
+        seconds = min(heard.ask.wait, MAX_WAIT_SECONDS)
+        timer = self._scheduler.call_later(seconds, lambda: self._time_is_up(peer))
+        self._held[heard.sender] = self._held_at[peer] = _Held(heard, peer, timer)
+
+    def _let_go(self, peer: Peer) -> _Held | None:
+        held = self._held_at.pop(peer, None)
         if held is not None:
+            del self._held[held.heard.sender]
             held.timer.cancel()
-            held.peer.reply(None)
+        return held
 
-    def _time_is_up(self, sender: str) -> None:
-        held, follower = self._held.pop(sender), self._followers.get(sender)
-        held.timer.cancel()
-        answer = self._answer(held.heard, held.peer)
-        held.peer.reply([answer.encode()])
-        if follower is not None and follower.peer is held.peer:
-            follower.position = max(follower.position, answer.stop.position)
+    def _time_is_up(self, peer: Peer) -> None:
+        held = self._let_go(peer)
+        assert held is not None
+        self._reply(held.heard, peer)
 
-    def _has_news(self, heard: Heard) -> bool:
-        try:
-            return self._sessions.has_news(heard)
-        except Damaged:
-            return False  # he will be told when his time is up
+    # Answers.
+
+    def _reply(self, heard: Heard, peer: Peer) -> None:
+        if peer.datagram is not None:
+            peer.reply([self._answer(heard, peer).encode()])
+            return
+        if heard.ask.follow and heard.sender in self._group:
+            self._follow(heard, peer)
+        follower = self._follower(heard.sender, peer)
+        if follower is not None:
+            follower.under_way += 1
+        # What was asked may be long, and has been carried out.
+        heard = evolve(heard, ask=evolve(heard.ask, commands=()))
+        peer.reply(self._when_read(heard, peer, follower))
+
+    def _when_read(self, heard: Heard, peer: Peer, follower: _Follower | None) -> Iterator[bytes]:
+        """Yield the answer to *heard*, made now."""
+        if follower is None:
+            yield self._answer(heard, peer).encode()
+            return
+        position = max(follower.position, heard.ask.mark.position)
+        if position > heard.ask.mark.position:
+            # What was pushed arrives before this answer, which need not tell it again.
+            heard = evolve(heard, ask=evolve(heard.ask, mark=Mark(position)))
+        answer = self._answer(heard, peer)
+        follower.position = answer.stop.position
+        follower.under_way -= 1
+        if answer.stop.position < answer.end:
+            self._scheduler.call_soon(lambda: self._push(follower))
+        yield answer.encode()
 
     def _answer(self, heard: Heard, peer: Peer) -> Answer:
         try:
@@ -140,22 +182,60 @@ class Audience:
             self._unreadable(heard.sender, error)
             return self._sessions.answer(heard, peer.datagram, readable=False)
 
-    def _push(self, sender: str, follower: _Follower) -> None:
+    def _has_news(self, sender: str, position: int) -> bool:
         try:
-            answer = self._sessions.push(sender, follower.position)
-        except Damaged as error:
-            self._unreadable(sender, error)
+            return self._sessions.has_news(Heard(sender, Ask("", 0, Mark(position)), (), None))
+        except Damaged:
+            return False  # he will be told when he asks, or his time is up
+
+    def _position(self, heard: Heard, peer: Peer) -> int:
+        """Return up to where the sender of *heard* has been told everything at *peer*."""
+        follower = self._follower(heard.sender, peer)
+        return max(heard.ask.mark.position, follower.position if follower else 0)
+
+    # Connections that follow.
+
+    def _follower(self, sender: str, peer: Peer) -> _Follower | None:
+        follower = self._followers.get(sender)
+        return follower if follower is not None and follower.peer is peer else None
+
+    def _follow(self, heard: Heard, peer: Peer) -> None:
+        if self._follower(heard.sender, peer) is None:
+            self.gone(peer)  # whoever has followed by this connection
+            follower = _Follower(heard.sender, heard.ask.token, peer)
+            self._followers[heard.sender] = self._followers_at[peer] = follower
+
+    def _forget(self, follower: _Follower) -> None:
+        del self._followers[follower.sender], self._followers_at[follower.peer]
+
+    def _push(self, follower: _Follower) -> None:
+        """Send *follower* the news, if there is any and nothing else is under way to him."""
+        sender, before = follower.sender, follower.position
+        if (
+            self._followers.get(sender) is not follower
+            or follower.under_way
+            or not self._has_news(sender, before)
+        ):
             return
-        if answer is None:
-            return
-        follower.position = answer.stop.position
-        if not answer.body:
-            return  # nothing but his own
-        follower.busy = True
+        follower.under_way += 1
 
         def sent() -> None:
-            follower.busy = False
-            if self._followers.get(sender) is follower:
-                self._push(sender, follower)
+            follower.under_way -= 1
+            if follower.position > before:  # else it could not be read; not until more happens
+                self._push(follower)
 
-        follower.peer.push([answer.encode()], sent)
+        follower.peer.push(self._news_when_read(follower), sent)
+
+    def _news_when_read(self, follower: _Follower) -> Iterator[bytes]:
+        """Yield the news for *follower*, made now. That there was some when this was begun does not
+        mean that there is: he may have left, or it cannot be read."""
+        mark = Mark(follower.position)
+        try:
+            answer = self._sessions.push(follower.sender, follower.position)
+        except Damaged as error:
+            self._unreadable(follower.sender, error)
+            answer = None
+        if answer is None:
+            answer = Answer(0, (), mark, mark, mark.position, key=follower.token)
+        follower.position = answer.stop.position
+        yield answer.encode()

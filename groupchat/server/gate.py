@@ -1,4 +1,4 @@
-"""Who is let in, and how fast: connections, requests, and bytes to whom nobody knows.
+"""Who is let in, and how fast: connections and requests.
 
 Members are counted one by one, so nobody can use up what is another's; whoever is not in
 the group is counted by his address, and all such addresses together, for addresses can be made
@@ -9,11 +9,14 @@ so, but no more often than he may ask; and a stranger gets no answer, for that c
 somebody else whose address he has put on his request.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from groupchat.core import Peer
 from groupchat.core.peer import FROM_MEMBER, FROM_STRANGER, UNWANTED, Reception
-from groupchat.server.limits import Buckets, Limits
+from groupchat.server.buckets import Buckets
+from groupchat.server.limits import Limits
+from groupchat.server.stray import is_here
 
 __all__ = ["Gate"]
 
@@ -21,16 +24,23 @@ _BURST_SECONDS: Final = 4.0
 
 
 class Gate:
-    """Applies *limits*."""
+    """Lets in.
 
-    def __init__(self, limits: Limits) -> None:
+    Args:
+        limits: whom, and how fast.
+        monotonic: returns the time, in milliseconds; it never goes back.
+    """
+
+    def __init__(self, limits: Limits, monotonic: Callable[[], int]) -> None:
         self._limits = limits
+        self._monotonic = monotonic
         self._members = Buckets(limits.requests)
         self._strangers = Buckets(limits.stranger_requests)
         # A reply to an address that nobody has waits in the socket for some seconds, and with
         # some hundreds of those it is full. So many are not sent, whoever asks.
-        self._all_strangers = Buckets(limits.stranger_requests, _BURST_SECONDS)
-        self._stray = Buckets(limits.stray, burst=8.0)
+        self._all_strangers = Buckets(
+            limits.stranger_requests, burst=_BURST_SECONDS, debt=_BURST_SECONDS
+        )
         self._connections: dict[str, int] = {}
         self._connected = 0
 
@@ -53,43 +63,25 @@ class Gate:
         if left:
             self._connections[peer.source] = left
 
-    def judge(self, peer: Peer, member: str | None, now: int) -> tuple[Reception, bool]:
-        """Judge a request of *peer*.
+    def judge(self, peer: Peer, member: str | None) -> Reception:
+        """Return how a request is received.
 
         Args:
             peer: where it came from.
             member: who it is, if that is a member.
-            now: the time, in milliseconds.
-
-        Returns:
-            How it is received; and, if it is not wanted, whether he should be told.
         """
+        now = self._monotonic()
         if member is not None:
             left = self._members.take(member, now)
             if left >= 0:
-                return FROM_MEMBER, False
+                return FROM_MEMBER
             if peer.datagram is None:
-                return Reception(True, True, self._members.wait(left)), False
-            return UNWANTED, left > -2.0 * (self._limits.requests or 0)
+                return Reception(known=True, wanted=True, pause=self._members.wait(left))
+            told = left > -2.0 * (self._limits.requests or 0)
+            return Reception(known=False, wanted=False, told=told)
         left = self._strangers.take(peer.source, now)
         if peer.datagram is None:
-            return Reception(False, True, self._strangers.wait(left)), False
-        if left < 0 or not (_is_here(peer.source) or self._all_strangers.take("", now) >= 0):
-            return UNWANTED, False
-        return FROM_STRANGER, False
-
-    def may_stray(self, peer: Peer, now: int) -> bool:
-        """Whether a plain reply to *peer* may be longer than its request."""
-        if peer.datagram is None or self._limits.stray is None or _is_here(peer.source):
-            return True
-        return self._stray.take(peer.source, now, 0) >= 0
-
-    def stray(self, peer: Peer, count: int, now: int) -> None:
-        """Count that *count* more bytes were sent to *peer* than three times what it had sent."""
-        if count > 0 and peer.datagram is not None and not _is_here(peer.source):
-            self._stray.take(peer.source, now, count)
-
-
-def _is_here(source: str) -> bool:
-    """Whether *source* is this machine itself, whose addresses nobody else can make up."""
-    return source.startswith(("127.", "::ffff:127.")) or source == "::1"
+            return Reception(known=False, wanted=True, pause=self._strangers.wait(left))
+        if left < 0 or not (is_here(peer.source) or self._all_strangers.take("", now) >= 0):
+            return UNWANTED
+        return FROM_STRANGER

@@ -15,13 +15,12 @@ kind and by whatever transport, are answered in the order in which they came.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
-from typing import Final, Protocol
+from collections.abc import Callable, Iterable
+from typing import Final
 
-from attrs import frozen
+from attrs import evolve
 
 from groupchat.core import (
-    ILLEGAL_REQUEST,
     Command,
     Join,
     Leave,
@@ -30,64 +29,34 @@ from groupchat.core import (
     Reason,
     Refused,
     Rename,
+    Reply,
     Roster,
-    Update,
-    decode,
     encode,
 )
 from groupchat.core.group import Draft
 from groupchat.core.peer import UNWANTED, Reception
-from groupchat.core.plain import NOT_STORED, REPLY_BYTES, TOO_MANY, UNREADABLE
+from groupchat.core.plain import NOT_STORED, TOO_MANY, UNREADABLE
 from groupchat.core.records import SERVER, Drop, Record
 from groupchat.core.sessions.server import Heard, Sessions
 from groupchat.journal.interface import Journal
 from groupchat.journal.storage import Damaged
-from groupchat.server.audience import Audience, Handle
+from groupchat.server.audience import Audience
+from groupchat.server.batch import Batch, Step, is_connection
 from groupchat.server.gate import Gate
+from groupchat.server.inbox import Inbox
 from groupchat.server.limits import Limits
-from groupchat.server.quiet import Quiet, Trouble
+from groupchat.server.quiet import Quiet
+from groupchat.server.replies import Replies
+from groupchat.server.scheduler import Scheduler
+from groupchat.server.silence import TICK_SECONDS, Silence
+from groupchat.server.stray import Stray
+from groupchat.server.trouble import Trouble
 
-__all__ = ["Scheduler", "Server"]
+__all__ = ["Server"]
 
 log = logging.getLogger("groupchat")
 
-TICK_SECONDS: Final = 1.0
-"""Seconds between two looks at who has been silent for too long."""
-
-GATHERED_REQUESTS: Final = 10_000
-"""Requests that wait for the journal. More datagrams are lost like any that a network loses."""
-
-
-class Scheduler(Protocol):
-    """What the server needs of the world: the time, and to be called again."""
-
-    def time(self) -> int:
-        """Return the time, in milliseconds since 1970-01-01 00:00 UTC."""
-
-    def draw(self) -> bytes:
-        """Return 16 unguessable bytes."""
-
-    def call_soon(self, call: Callable[[], None]) -> object:
-        """Have *call* called once, soon, but not at once."""
-
-    def call_later(self, seconds: float, call: Callable[[], None]) -> Handle:
-        """Have *call* called once, in so many seconds."""
-
-
 _UNLIMITED: Final = 1 << 40  # bytes
-
-
-@frozen
-class _Step:
-    """One request, or order of our own, judged."""
-
-    peer: Peer | None
-    size: int
-    """How many bytes it had."""
-    what: Command | Heard | Refused | bytes | None
-    """What to answer: a command that will have been carried out, or bytes; None for nothing."""
-    record: Record | None = None
-    """What has to be in the log first."""
 
 
 class Server:
@@ -107,25 +76,24 @@ class Server:
         self._scheduler = scheduler
         self._limits = limits
         self._sessions = Sessions(self._chat, scheduler.draw(), scheduler.draw)
-        self._quiet = Quiet(scheduler.time)
-        self._trouble = Trouble(scheduler.time)
-        self._gate = Gate(limits)
-        self._audience = Audience(self._sessions, scheduler.call_later, self._trouble.unreadable)
-        self._gathered: list[tuple[bytes | None, Peer]] = []
+        self._quiet = Quiet(scheduler.monotonic)
+        self._trouble = Trouble(scheduler.monotonic)
+        self._gate = Gate(limits, scheduler.monotonic)
+        self._audience = Audience(self._sessions, self._group, scheduler, self._trouble.unreadable)
+        self._replies = Replies(
+            limits.reply, Stray(limits.stray, scheduler.monotonic), self._trouble.unreadable
+        )
+        self._inbox = Inbox()
         self._orders: list[tuple[str, Command | Drop]] = []  # of our own, carried out like requests
         self._unstored: list[tuple[str, Command | Drop]] = []  # those to be tried again
         self._scheduled = False
         self._appending = False
-        self._at_rest: Callable[[], None] | None = None
-        self._now = self._chat.time
-        # Silence is measured in ticks. The clock can be set, by years on a machine that has just
-        # found a network; and while a machine sleeps, nobody can be heard.
-        self._ticks = 0
-        self._ticked = False  # since the last turn
-        self._strangers: dict[Peer, int] = {}  # connections that have not joined, and since when
-        self._heard = dict.fromkeys(map(str, self._group.members), 0)  # and when
-        for sender in self._heard:
-            if "#" in sender:  # a connection, and it ended when the server did
+        self._stopped: Callable[[], None] | None = None
+        self._over = False  # the last batch has been made
+        self._now = self._chat.time  # in the log; all else is measured by what nobody can set
+        self._silence = Silence(self._group, limits)
+        for sender in map(str, self._group.members):
+            if is_connection(sender):  # it ended when the server did, and could not leave
                 self._orders.append((sender, Leave()))
         self._wake()
         scheduler.call_later(TICK_SECONDS, self._tick)
@@ -139,43 +107,45 @@ class Server:
         """Take note of a connection, and return whether it may stay."""
         # After a restart, numbers of connections come again. Who is still to leave under one, since
         # that could not be written down, must not be taken for whoever has it now.
-        ghost = "#" in peer.sender and peer.sender in self._group
-        if ghost or not self._gate.come(peer):
+        ghost = is_connection(peer.sender) and peer.sender in self._group
+        if self._over or ghost or not self._gate.come(peer):
             self._quiet.say(f"no more connections for {peer.sender}", logging.WARNING)
             return False
-        self._strangers[peer] = self._ticks
+        self._silence.come(peer)
         return True
 
     def receive(self, request: bytes, peer: Peer) -> Reception:
         """Take one request. Its reply goes to *peer*, later."""
         sender = self._sender(request, peer)
-        now = self._scheduler.time()
         member = sender if sender in self._group else None
-        reception, told = self._gate.judge(peer, member, now)
+        reception = self._gate.judge(peer, member)
         if not reception.wanted:
-            if told and not request.startswith(b"@"):
-                peer.reply([TOO_MANY])
+            if reception.told and not request.startswith(b"@"):
+                self._replies.send(Step(peer, request), peer, [TOO_MANY])
             return reception
-        if peer.datagram is not None and len(self._gathered) >= GATHERED_REQUESTS:
+        if peer.datagram is not None and (self._over or self._inbox.is_full):
             return UNWANTED
         if member is not None:
-            self._heard.pop(member, None)
-            self._heard[member] = self._ticks  # the last to be heard stands last
-        self._gathered.append((request, peer))
+            self._silence.heard(member)
+        pause = self._inbox.put(request, peer)
         self._wake()
-        return reception
+        return evolve(reception, pause=pause) if pause > reception.pause else reception
 
     def gone(self, peer: Peer) -> None:
         """Take note that a connection has ended: if it is a member, it leaves."""
         self._gate.gone(peer)
-        self._strangers.pop(peer, None)
-        self._audience.gone(peer)
-        self._gathered.append((None, peer))
-        self._wake()
+        self._silence.gone(peer)
+        if not self._over:  # else it is one of those who were ordered to leave
+            self._inbox.end(peer)
+            self._wake()
 
     def stop(self, stopped: Callable[[], None]) -> None:
-        """Carry out what has arrived, write down what is worth keeping, and call *stopped*."""
-        self._at_rest = stopped
+        """Carry out and answer what has arrived, and nothing that comes later. Then have those
+        leave who are connections, write down what is worth keeping, and call *stopped*.
+
+        Whoever listens is to go on until then, for the last replies, and be closed after it.
+        """
+        self._stopped = stopped
         self._wake()
 
     def _sender(self, request: bytes, peer: Peer) -> str:
@@ -188,113 +158,122 @@ class Server:
 
     def _turn(self) -> None:
         self._scheduled = False
-        gathered, self._gathered = self._gathered, []
-        orders, self._orders = self._orders + self._idle(), []
+        if self._over:
+            for _, peer in self._inbox.empty():
+                self._answer(Step(), peer, None)
+            return
         self._now = max(self._now, self._scheduler.time())  # in the log, time never goes back
-        draft = Draft(self._group)
-        steps = [step for order in orders if (step := self._order(*order, draft))]
-        for request, peer in gathered:
+        batch = Batch(
+            self._group,
+            self._sessions,
+            self._now,
+            self._scheduler.monotonic(),
+            self._replies.budget,
+        )
+        orders, self._orders = self._orders, []
+        for sender, command in orders:
+            batch.order(sender, command)
+        for sender in self._silence.members():
+            # As late as can be: who was heard while the last batch was written, stays.
+            batch.order(sender, Leave())
+        for request, peer in self._inbox.empty():
             if request is None:
-                step = self._order(peer.sender, Leave(), draft)
-                steps += [step] if step else []
-            elif request.startswith(b"@"):
-                steps.append(self._judge_session(request, peer, draft))
+                batch.end(peer)
             else:
-                steps.append(self._judge_plain(request, peer, draft))
-        records = [step.record for step in steps if step.record]
+                batch.take(request, peer)
+        if self._stopped is not None:
+            batch.end_connections()
+            self._over = True
+        steps, records = batch.steps, batch.records
         if records:
             self._appending = True
             self._journal.append(records, lambda error: self._appended(steps, error))
         else:
             self._finish(steps, stored=True)
 
-    def _order(self, sender: str, command: Command | Drop, draft: Draft) -> _Step | None:
-        if not isinstance(command, Drop) and isinstance(draft.accept(command, sender), Refused):
-            return None
-        standing = self._group.standing(sender) if sender in self._group else 0
-        return _Step(None, 0, None, Record(self._now, sender, standing, (command,)))
-
-    def _judge_session(self, request: bytes, peer: Peer, draft: Draft) -> _Step:
-        datagram = peer.datagram is not None
-        what = self._sessions.hear(request, peer.sender, datagram, draft, self._now)
-        record = what.record if isinstance(what, Heard) else None
-        return _Step(peer, len(request), what, record)
-
-    def _judge_plain(self, request: bytes, peer: Peer, draft: Draft) -> _Step:
-        command = decode(request)
-        sender = peer.sender
-        if not isinstance(command, Refused):
-            command = draft.accept(command, sender)
-        if isinstance(command, Refused | Update):
-            return _Step(peer, len(request), command)
-        standing = self._group.standing(sender) if sender in self._group else 0
-        record = Record(self._now, sender, standing, (command,), self._budget(peer))
-        return _Step(peer, len(request), command, record)
-
-    def _budget(self, peer: Peer) -> int | None:
-        """Return most bytes of a plain reply to *peer*; below 0 if there must be none."""
-        if peer.datagram is None:
-            return self._limits.reply
-        return REPLY_BYTES if self._gate.may_stray(peer, self._now) else -1
-
-    def _appended(self, steps: list[_Step], error: OSError | None) -> None:
+    def _appended(self, steps: list[Step], error: OSError | None) -> None:
         self._appending = False
         self._trouble.stored(error)
         if error is not None:
             # Who was silent for too long may be heard again by the next tick, which looks anew. A
             # connection that has ended is not.
             orders = [step.record for step in steps if step.peer is None and step.record]
-            self._unstored += [(order.sender, Leave()) for order in orders if "#" in order.sender]
+            self._unstored += [(one.sender, Leave()) for one in orders if is_connection(one.sender)]
         self._finish(steps, stored=error is None)
-        if self._gathered or self._orders or self._at_rest:
+        if self._inbox or self._orders or self._stopped:
             self._wake()
 
-    def _finish(self, steps: list[_Step], *, stored: bool) -> None:
+    def _finish(self, steps: list[Step], *, stored: bool) -> None:
         """Apply and answer *steps*, in their order."""
         end = self._group.timeline.end
         for step in steps:
+            reply: Heard | Iterable[bytes] | None = None
             try:
-                self._carry_out(step, stored)
+                reply = self._carry_out(step, stored)
             except Damaged as error:
                 self._trouble.unreadable(step.peer.sender if step.peer else SERVER, error)
-                if step.peer is not None:
-                    step.peer.reply([UNREADABLE])
+                reply = [UNREADABLE]
             except Exception:
-                # Transports can be anybody's. The mistakes of one must not cost the members
-                # who use another their replies.
-                log.exception("could not answer %s", step.peer and step.peer.sender)
+                log.exception("could not carry out what %s asked", step.peer and step.peer.sender)
+            if step.peer is not None:
+                self._answer(step, step.peer, reply)
         if self._group.timeline.end != end:
             self._audience.tell()
-        if self._at_rest and not self._gathered and not self._orders:
-            stopped, self._at_rest = self._at_rest, None
-            self._appending = True  # nothing else any more
+        if self._over and self._stopped is not None:
+            stopped, self._stopped = self._stopped, None
+            self._audience.close()
             self._journal.rest(lambda _: stopped())
 
-    def _carry_out(self, step: _Step, stored: bool) -> None:
+    def _carry_out(self, step: Step, stored: bool) -> Heard | Iterable[bytes] | None:
+        """Apply *step*, and return what to answer."""
         peer, what, record = step.peer, step.what, step.record
         reply = self._apply(record) if record and stored else None
+        if step.ended is not None:
+            self._audience.gone(step.ended)
         if peer is None:
-            return
+            return None
         if record and stored and any(isinstance(entry, Join) for entry in record.commands):
             peer.welcome()
+        if what is None and peer.datagram is None:
+            what = self._repeated(step.request, peer)
         if isinstance(what, Heard):
-            if record:
-                what = self._sessions.stored(what, stored)
-            if what.sender in self._group:
-                self._strangers.pop(peer, None)
-            self._audience.answer(what, peer)
-        elif isinstance(what, Refused):
-            self._refuse(what.reason, step)
-        elif isinstance(what, bytes) or what is None:
-            peer.reply(None if what is None else [what])
-        elif record and not stored:
-            peer.reply([NOT_STORED])
-        elif reply is None and peer.sender not in self._group:
-            self._refuse(Reason.NOT_A_MEMBER, step)  # his join was not stored
-        else:
-            self._strangers.pop(peer, None)
-            reply = reply or self._group.reply(what, peer.sender, self._budget(peer))
-            self._send(peer, encode(reply), step.size)
+            self._silence.used(peer, what.sender)
+            heard = self._sessions.stored(what, stored) if record else what
+            return None if step.overtaken else heard
+        if isinstance(what, bytes) or what is None:
+            return None if what is None else [what]
+        self._silence.used(peer, peer.sender)
+        if record and not stored:
+            return [NOT_STORED]
+        return encode(reply or self._plain_reply(step, what, peer))
+
+    def _repeated(self, request: bytes, peer: Peer) -> Heard | bytes | Refused | None:
+        """Hear a session's *request* again, that may repeat one of the batch that has just been
+        written down. The answer to that one may have gone to a connection that is no more."""
+        now = self._scheduler.monotonic()
+        return self._sessions.hear(request, peer.sender, False, Draft(self._group), now)
+
+    def _plain_reply(self, step: Step, what: Command | Refused, peer: Peer) -> Reply:
+        """Return the plain reply to what was not written down."""
+        if not isinstance(what, Refused) and peer.sender not in self._group:
+            what = Refused(Reason.NOT_A_MEMBER)  # his join was not stored
+        if isinstance(what, Refused):
+            self._quiet.say(f"refused {peer.sender}: {what.reason.value}")
+            return what
+        return self._group.reply(what, peer.sender, self._replies.budget(step, peer))
+
+    def _answer(self, step: Step, peer: Peer, reply: Heard | Iterable[bytes] | None) -> None:
+        """Have every request get its one reply, or be told that there is none, in their order."""
+        try:
+            if isinstance(reply, Heard):
+                self._audience.answer(reply, peer)
+            else:
+                self._audience.release(peer)
+                self._replies.send(step, peer, reply)
+        except Exception:
+            # Transports can be anybody's. The mistakes of one must not cost the members
+            # who use another their replies.
+            log.exception("could not answer %s", peer.sender)
 
     def _apply(self, record: Record) -> Roster | News | None:
         group, sender = self._group, record.sender
@@ -302,57 +281,26 @@ class Server:
         reply = self._chat.apply(record)
         for command in record.commands:
             if isinstance(command, Join):
-                self._heard[sender] = self._ticks
+                self._silence.heard(sender)
                 log.info("%s joined (%s); members: %d", group.name(sender), sender, len(group))
             elif isinstance(command, Rename):
                 log.info("%s is now called %s", before, command.name)
             elif isinstance(command, Leave):
-                self._heard.pop(sender, None)
+                self._silence.left(sender)
+                self._audience.left(sender)
                 log.info("%s left; members: %d", before, len(group))
         return reply
 
-    def _send(self, peer: Peer, pieces: Iterable[bytes], size: int) -> None:
-        if peer.datagram is not None:
-            whole = b"".join(pieces)
-            self._gate.stray(peer, len(whole) - 3 * size, self._now)
-            peer.reply([whole] if whole else [])
-        else:
-            peer.reply(self._readable(pieces, peer))
-
-    def _readable(self, pieces: Iterable[bytes], peer: Peer) -> Iterator[bytes]:
-        """Yield *pieces*, which are made as they are sent, as far as they can be read."""
-        separator = b""
-        try:
-            for piece in pieces:
-                separator = b"" if piece.endswith(b"\n") else b"\n"
-                yield piece
-        except Damaged as error:
-            self._trouble.unreadable(peer.sender, error)
-            yield separator + UNREADABLE
-
-    def _refuse(self, reason: Reason, step: _Step) -> None:
-        peer = step.peer
-        assert peer is not None
-        self._quiet.say(f"refused {peer.sender}: {reason.value}")
-        if self._gate.may_stray(peer, self._now):
-            self._send(peer, [ILLEGAL_REQUEST], step.size)
-        else:
-            peer.reply(None)
-
     def _tick(self) -> None:
         """Have those looked for who have been silent for too long; let go of what is too old."""
+        if self._over:
+            return
         self._scheduler.call_later(TICK_SECONDS, self._tick)
-        self._ticks += 1
+        for peer in self._silence.tick():
+            peer.close()
         now = self._scheduler.time()
         self._orders += self._unstored
         self._unstored.clear()
-        self._ticked = True
-        if self._limits.silence is not None:
-            for peer, since in list(self._strangers.items()):
-                if (self._ticks - since) * TICK_SECONDS < self._limits.silence:
-                    break
-                del self._strangers[peer]
-                peer.close()
         try:
             drop = self._journal.outdated(now)
         except Damaged as error:
@@ -361,18 +309,3 @@ class Server:
         if drop is not None:
             self._orders.append((SERVER, drop))
         self._wake()
-
-    def _idle(self) -> list[tuple[str, Command | Drop]]:
-        """Return the orders for those to leave who have been silent for too long, once a tick.
-
-        They are made as late as can be: who was heard while the last batch was written, stays.
-        """
-        orders: list[tuple[str, Command | Drop]] = []
-        if self._limits.idle is None or not self._ticked:
-            return orders
-        self._ticked = False
-        for sender, heard in self._heard.items():
-            if (self._ticks - heard) * TICK_SECONDS < self._limits.idle:
-                break
-            orders.append((sender, Leave()))
-        return orders

@@ -12,8 +12,8 @@ unwanted, *n* grows fourfold; each second it halves.
 Anybody can put a member's address on his junk, and the member must not be silenced by that. So a
 known address never counts as flooding. But anybody can also become a member, and then flood. So
 when more comes for nothing from a known address than the server can easily throw away, one
-datagram in :data:`CROWDING_SHARE` passes for as long as that lasts: too few to keep others
-from being heard, and enough for who asks again.
+datagram in 16 passes for as long as that lasts: too few to keep others from being heard, and
+enough for who asks again.
 
 The filter tells addresses by a hash with a secret key, so that nobody can send from an address
 that looks like a member's. Where the system has no such filters, nothing happens.
@@ -33,7 +33,6 @@ from typing import Any, Final, TypeAlias
 
 __all__ = [
     "CROWDING_DATAGRAMS",
-    "CROWDING_SHARE",
     "FLOODING_DATAGRAMS",
     "FLOODING_SECONDS",
     "UNWANTED_DATAGRAMS",
@@ -55,13 +54,11 @@ FLOODING_SECONDS: Final = 10.0
 CROWDING_DATAGRAMS: Final = 8_192
 """Unwanted datagrams from one known address in one second, from which on few of them pass."""
 
-CROWDING_SHARE: Final = 16
-"""Of so many datagrams of such an address one passes."""
-
 _LEAST, _MOST = 16, 4_096  # of the strangers' datagrams one in so many passes
 _FLOODING: Final = 256  # addresses that are remembered as flooding
 _RAISE_SECONDS: Final = 0.05
 _EASE_SECONDS: Final = 1.0
+_CROWDING_SHARE: Final = 16  # of so many datagrams of one that crowds one passes
 _CROWDING_SECONDS: Final = 2.0  # so that it does not lapse from one second to the next
 
 # Linux: socket options, and the instructions of classic BPF with the places that they load from.
@@ -140,7 +137,7 @@ class Shield:
             self._counts.clear()
             self._counting = now
         crowding = address in self._crowding
-        self._counts[address] += count * (CROWDING_SHARE if crowding else 1)
+        self._counts[address] += count * (_CROWDING_SHARE if crowding else 1)
         if self._counts[address] >= CROWDING_DATAGRAMS:
             self._crowding[address] = now + _CROWDING_SECONDS
             if not crowding:
@@ -220,7 +217,7 @@ def _program(verdicts: dict[int, int], one_in: int) -> list[_Instruction]:
     Memory 0 holds what the others get, and memory 1 what those get who are to have a share; the
     accumulator holds, in the end, the key.
     """
-    lotteries = [*_lottery(one_in, 0), *_lottery(CROWDING_SHARE, 1)]
+    lotteries = [*_lottery(one_in, 0), *_lottery(_CROWDING_SHARE, 1)]
     four = _hashed([12], 20)
     six = [
         (_LOAD_BYTE, 0, 0, _NETWORK_HEADER + 6),

@@ -35,6 +35,7 @@ from tests.processes import (
     serving,
 )
 from tests.transports.recorder import POSIX
+from tests.world import Recorder
 
 
 def one_line(done: "subprocess.CompletedProcess[bytes]") -> str:
@@ -501,6 +502,36 @@ def test_a_signal_ends_it_cleanly(server: RunningServer, number: signal.Signals)
     assert server.program.out.rest()[-1] == "Stopped."
     assert bob.stream.read() == b""
     assert not [line for line in server.program.err.rest() if "Traceback" in line]
+
+
+@pytest.mark.usefixtures("signal_handlers")
+def test_before_it_stops_listening_it_sends_its_last_replies(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What the journal holds of a member by plain UDP, he has been told."""
+    happened: list[object] = []
+
+    class Late:
+        """A transport by which something arrives just before the end."""
+
+        port, addresses = 1, ("here",)
+
+        async def listen(self, _: str, __: int, service: Service) -> "Late":
+            peer = Recorder("late", datagram=65_507)
+            peer.reply = happened.append  # type: ignore[assignment, method-assign]
+            service.receive(b"1 Alice", peer)
+            service.receive(b"2 Hi", peer)
+            signal.raise_signal(signal.SIGTERM)
+            return self
+
+        async def close(self) -> None:
+            happened.append("closed")
+
+    monkeypatch.setattr(transports, "load", lambda _: Late())
+    journal = str(tmp_path / "chat.journal")
+    done = CliRunner().invoke(main, ["serve", "--transport", "late", "--journal", journal, "1"])
+    assert done.exit_code == 0, done.output
+    assert happened == [[], [], "closed"]
 
 
 def test_its_port_is_free_again_at_once_though_connections_were_open() -> None:

@@ -248,14 +248,20 @@ BUGS = (
     Bug(
         "has members stay whose connection has ended",
         "groupchat.server.loop:Server._appended",
-        'self._unstored += [(order.sender, Leave()) for order in orders if "#" in order.sender]',
+        "self._unstored += [(one.sender, Leave()) for one in orders if is_connection(one.sender)]",
         "pass",
     ),
     Bug(
+        "answers nobody when it stops",
+        "groupchat.server.loop:Server._answer",
+        "if isinstance(reply, Heard):",
+        "if self._over:\n            peer.reply(None)\n        elif isinstance(reply, Heard):",
+    ),
+    Bug(
         "sends away who was heard of lately",
-        "groupchat.server.loop:Server.receive",
-        "self._heard[member] = self._ticks",
-        "self._heard[member] = 0",
+        "groupchat.server.silence:Silence.heard",
+        "self._members[member] = self._ticks",
+        "self._members[member] = 0",
     ),
 )
 """In the order of the table that the test prints."""

@@ -71,6 +71,11 @@ class Connection:
         if tell_client:
             world.call_later(self._late(), self._close)
 
+    def end(self) -> None:
+        """The server closes it. What it has not sent by then is lost."""
+        if self._peer is not None and not self.pipe.over:
+            self._peer.lost()
+
     def deliver(self, message: bytes, horizon: int) -> None:
         """Have the server's *message* arrive."""
         world = self.network.world
@@ -134,8 +139,9 @@ class _Peer:
         self.may_stay = True
         self._arrived: deque[bytes] = deque()
         self._unanswered = 0
-        self._unsent: deque[tuple[Iterator[bytes], int, Callable[[], None] | None]] = deque()
+        self._unsent: deque[tuple[Iterator[bytes], Callable[[], None] | None]] = deque()
         self._written: list[bytes] = []  # of the first of those
+        self._horizon = 0  # when it was first read: it can have been made then
         self._writable = True
         self._paused = False
         self._closing = False
@@ -162,7 +168,7 @@ class _Peer:
 
     def push(self, pieces: Iterable[bytes], sent: Callable[[], None] | None) -> None:
         if not self.life.over and not self._connection.pipe.over:
-            self._unsent.append((iter(pieces), self._connection.network.horizon(), sent))
+            self._unsent.append((iter(pieces), sent))
             self._go_on()
 
     def welcome(self) -> None:
@@ -175,7 +181,9 @@ class _Peer:
     def _go_on(self) -> None:
         world = self._connection.network.world
         while self._unsent and self._writable:
-            pieces, horizon, sent = self._unsent[0]
+            pieces, sent = self._unsent[0]
+            if not self._written:
+                self._horizon = self._connection.network.horizon()
             piece = next(pieces, None)
             if piece is not None:
                 self._written.append(piece)
@@ -188,7 +196,7 @@ class _Peer:
             message = b"".join(self._written)
             self._written.clear()
             world.note(self._connection.address, b"< " + message)
-            self._connection.deliver(message, horizon)
+            self._connection.deliver(message, self._horizon)
             if sent is not None:
                 world.counts["messages pushed"] += 1
                 world.call_later(0, sent, self.life)

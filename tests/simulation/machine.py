@@ -66,6 +66,9 @@ class _Scheduler:
     def time(self) -> int:
         return EPOCH + self._machine.skew + self._world.now // MILLISECOND
 
+    def monotonic(self) -> int:
+        return self._world.now // MILLISECOND
+
     def draw(self) -> bytes:
         return self._world.draw(16)
 
@@ -87,7 +90,7 @@ class Machine:
         disk: where its journal lies.
         settings: how the server is run.
         started: called when a server has found its state again, before it hears anything.
-        gone: called when there is no server any more.
+        gone: called when there is no server any more, with whether it has stopped by itself.
     """
 
     def __init__(
@@ -97,7 +100,7 @@ class Machine:
         disk: Disk,
         settings: Settings,
         started: Callable[[DurableJournal], None],
-        gone: Callable[[], None],
+        gone: Callable[[bool], None],
     ) -> None:
         self.world = world
         self.skew = 0
@@ -133,10 +136,11 @@ class Machine:
             self.world.counts["servers killed"] += 1
             self._end()
             self._disk.crash()
-            self._gone()
+            self._gone(False)
 
     def stop(self) -> None:
-        """Ask the server to stop, when it has carried out what has arrived; it starts again."""
+        """Have the server stop as ``groupchat serve`` does: first it carries out and answers what
+        has arrived, then its listeners are closed. It starts again."""
         if self.server is not None and not self._stopping:
             self._stopping = True
             self.world.note("server", b"stops")
@@ -144,8 +148,9 @@ class Machine:
 
     def _stopped(self) -> None:
         self.world.counts["servers stopped"] += 1
+        self._network.server_closes()
         self._end()
-        self._gone()
+        self._gone(True)
         self.world.call_later(self.world.between(1, 2_000) * MILLISECOND, self.start)
 
     def _end(self) -> None:

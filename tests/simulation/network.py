@@ -77,6 +77,9 @@ class Broken(Protocol):
     def broken(self) -> None:
         """Break."""
 
+    def end(self) -> None:
+        """Be closed by the server."""
+
 
 def host_of(address: str) -> str:
     """Return the machine that an address is on."""
@@ -155,6 +158,11 @@ class Network:
         self.service, self.life = service, life
         self._numbers = 0
         self.heard.clear()
+
+    def server_closes(self) -> None:
+        """The server closes its connections, and is told that they have ended."""
+        for connection in self.connections:
+            connection.end()
 
     def server_goes(self) -> None:
         """There is no server any more, and so no connection."""

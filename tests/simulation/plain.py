@@ -6,7 +6,7 @@ connections. What must not: what they are told, which is compared by
 
 Theory. A member asks for one thing at a time and waits for the reply, for as long as the
 server lives that has got the request. If that is killed, he does not know what came of it, and
-goes on. By a connection he is a member until it ends.
+goes on; if it stops by itself, nothing came of it. By a connection he is a member until it ends.
 """
 
 from typing import Final
@@ -83,12 +83,12 @@ class PlainMember:
         """Who he is in the log; empty without a connection."""
         return "" if self.by_connection and self._connection is None else self._reader.sender
 
-    def server_gone(self) -> None:
-        """The server is gone."""
+    def server_gone(self, *, stopped: bool = False) -> None:
+        """The server is gone. If it was *stopped*, all that it has carried out it has answered."""
         if self.by_connection:
             return  # the connection breaks, and with it all ends
         truth, sender = self.checker.truth, self._reader.sender
-        unanswered = bool(self._request)
+        unanswered = bool(self._request) and not stopped
         self._request = ""
         joined = sender in truth.members
         if joined and not self._joined:

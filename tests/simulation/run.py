@@ -11,6 +11,7 @@ import logging
 import traceback
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from attrs import frozen
@@ -137,10 +138,11 @@ class Run:
         here = {somebody.sender for somebody in self.plain}
         return [who for who in self.checker.truth.members if "#" in who and who not in here]
 
-    def _server_gone(self) -> None:
+    def _server_gone(self, stopped: bool) -> None:
         self.checker.gone()
         for member in self.plain:  # when whatever the server has sent has arrived
-            self.world.call_later(MILLISECOND // 2, member.server_gone)
+            gone = partial(member.server_gone, stopped=stopped)
+            self.world.call_later(MILLISECOND // 2, gone)
 
 
 def simulate(seed: int, steps: int = STEPS, show: Callable[[str], object] | None = None) -> Outcome:
