@@ -23,6 +23,7 @@ from groupchat.client.conversation import Conversation, End
 from groupchat.client.failures import NoAnswer, Over, Trouble, reason
 from groupchat.client.interrupts import Interrupts
 from groupchat.client.keyboard import Keyboard
+from groupchat.client.leftovers import Leftovers
 from groupchat.client.plain_conversation import PlainConversation
 from groupchat.client.screen import Screen, Unwritable
 from groupchat.client.session import Dial, Session
@@ -111,11 +112,21 @@ class _Program:
                 name = self._interrupts.run(self._first_name())
             except KeyboardInterrupt:
                 return True  # nothing has begun yet
-        with Slot.take(folder, server, self._screen.tell, name=name, new=options.new) as slot:
+        try:
+            slot = Slot.take(folder, server, self._screen.tell, name=name, new=options.new)
+        except Over:
+            self._interrupts.run(self._tell_unread())
+            raise
+        with slot:
             end = End.FORGOTTEN
             while end is End.FORGOTTEN:
                 end = self._converse(slot)
         return end is not End.PLAIN
+
+    async def _tell_unread(self) -> None:
+        unsent, more = await self._keyboard.rest()
+        for line in Leftovers(unsent=unsent, more=more).lines():
+            self._screen.tell(line)
 
     async def _first_name(self) -> str | None:
         """Wait for the first line that is piped in; return the name by which it joins, if it does."""
@@ -153,6 +164,7 @@ class _Program:
     def plainly(self) -> None:
         """Chat by the plain protocol."""
         if self._options.follow:
+            self._interrupts.run(self._tell_unread())
             raise Over("it knows no sessions, and without one there is nothing to follow")
         conversation = PlainConversation(self._dial, self._keyboard, self._screen)
         self._hold(conversation.run(), lambda quiet: conversation.finish(quiet=quiet))

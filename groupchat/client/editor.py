@@ -42,7 +42,7 @@ class Editor:
         self._before = self._modes()
         self._editing: Any = None  # the modes in which a line is edited
         self._update = _forced_update(self._readline)
-        if self._readline is not None:
+        if hasattr(self._readline, "set_pre_input_hook"):
             self._readline.set_pre_input_hook(self._note_modes)
         if self._update is not None:
             self._readline.parse_and_bind("set horizontal-scroll-mode on")
@@ -83,13 +83,21 @@ class Editor:
             signal.pthread_kill(self._thread, signal.SIGWINCH)  # which readline may ignore
 
     def _draw(self) -> int:
+        """Draw the line; in the thread that reads it. Perhaps it has just begun to be read, and its
+        prompt is there already."""
         self._hook.value = None
+        with contextlib.suppress(OSError):
+            os.write(sys.stdout.fileno(), self.wiping().encode())
         self._update()
         return 0
 
     def go_on(self) -> bool:
         """Edit on, if we are in the foreground; return whether the line is to be drawn again."""
-        if not self.prompting or os.tcgetpgrp(sys.stdin.fileno()) != os.getpgrp():
+        try:
+            foreground = os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+        except OSError:  # the terminal is gone
+            return False
+        if not self.prompting or not foreground:
             return False
         self._set(self._editing)
         return True

@@ -238,7 +238,9 @@ def test_a_session_that_cannot_be_locked_is_not_silently_left_aside(
     path.with_suffix(".lock").mkdir()
     done = run("connect", "127.0.0.1", str(server.port), stdin=b"5\n")
     assert (done.stdout, done.returncode) == (b"", 1)
-    assert f"your session as Alice cannot be kept up in {path}: " in done.stderr.decode()
+    unsent, last = done.stderr.decode().splitlines()
+    assert unsent == "Not sent: 1 line: 5"
+    assert f"your session as Alice cannot be kept up in {path}: " in last
 
 
 # When what it shows cannot be written.
