@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-from typing import Final
 
 import click
 
@@ -12,11 +11,7 @@ from groupchat.client.connect import Options, chat
 from groupchat.client.failures import NO_SUCH_HOST, NoAnswer, Trouble
 from groupchat.transports import Connection
 
-__all__ = ["KEPT", "connect"]
-
-KEPT: Final = 75
-"""The exit code when something is kept to be asked again the next time: EX_TEMPFAIL in sysexits.h,
-"the user is invited to retry"."""
+__all__ = ["connect"]
 
 
 def _number(_ctx: click.Context, _param: click.Parameter, value: float) -> float:
@@ -123,7 +118,9 @@ def connect(
 
 
 class _Kept(click.ClickException):
-    exit_code = KEPT
+    """It has ended, and something is kept to be asked again the next time."""
+
+    exit_code = 75  # EX_TEMPFAIL in sysexits.h: "the user is invited to retry"
 
 
 def _sentence(error: Trouble) -> str:

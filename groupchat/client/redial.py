@@ -21,7 +21,7 @@ from groupchat.transports import Connection
 __all__ = [
     "ANSWER_MILLISECONDS",
     "FIRST_PAUSE_SECONDS",
-    "MAX_FIRST_FAILURES",
+    "FIRST_TRIES",
     "MAX_PAUSE_SECONDS",
     "MOVE_MILLISECONDS",
     "REFUSED_SECONDS",
@@ -44,8 +44,8 @@ FIRST_PAUSE_SECONDS: Final = 0.1
 REFUSED_SECONDS: Final = 0.25
 """How long to wait before another datagram is sent where nobody was there."""
 
-MAX_FIRST_FAILURES: Final = 4
-"""After so many failures in a row a server that was never heard is taken not to be there."""
+FIRST_TRIES: Final = 4
+"""So many tries must fail before a server that was never heard is taken not to be there."""
 
 Dial: TypeAlias = Callable[[], Awaitable[Connection]]
 """Returns a new connection to the server, or raises an OSError."""
@@ -127,7 +127,7 @@ class Redial:
         """Do what can be done about a *failure* of *link*; return whether to send again."""
         link.failure = None
         self._put_off(failure, now)
-        hopeless = not self._heard and self._failures >= MAX_FIRST_FAILURES
+        hopeless = not self._heard and self._failures >= FIRST_TRIES
         refused = isinstance(failure, ConnectionRefusedError)
         if hopeless and (refused or not link.lossy):
             raise failure

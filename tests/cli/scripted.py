@@ -17,6 +17,7 @@ from tests.processes import DEADLINE, eventually
 
 __all__ = [
     "CONNECT",
+    "KEPT",
     "NO_ANSWER_YET",
     "Address",
     "ScriptedServer",
@@ -31,6 +32,9 @@ Answer = Callable[[bytes, Address], list[bytes]]
 
 CONNECT = [sys.executable, "-m", "groupchat", "connect"]
 NO_ANSWER_YET = "no answer yet, asking again"
+
+KEPT = 75
+"""The exit code of a ``connect`` that has kept something, to ask for it again the next time."""
 
 
 def tells(line: str, server: str, why: str) -> bool:

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from groupchat.cli.connect import KEPT
-from tests.cli.scripted import CONNECT, tells, wait_until_idle
+from tests.cli.scripted import CONNECT, KEPT, tells, wait_until_idle
 from tests.client.memory import MEASURED_CONNECT, MOST_KILOBYTES
 from tests.client.ports import free_port
 from tests.client.proxy import GOOD, Proxy

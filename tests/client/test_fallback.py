@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from groupchat.cli.connect import KEPT
 from groupchat.client.plain_conversation import PLAIN_HELP
 from groupchat.core.sessions.messages import Refusal
-from tests.cli.scripted import ScriptedServer, SeedServer, Terminal
+from tests.cli.scripted import KEPT, ScriptedServer, SeedServer, Terminal
 from tests.client.keyed import answered
 from tests.client.ports import free_port
 from tests.processes import Program, eventually, run, serving

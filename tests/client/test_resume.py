@@ -380,6 +380,10 @@ def test_who_is_killed_at_any_moment_misses_nothing(
 CTRL_C, CTRL_D = b"\x03", b"\x04"
 
 
+def test_the_help_fits_a_narrow_terminal() -> None:
+    assert len(HELP) <= 80
+
+
 @POSIX
 @TRANSPORTS
 @pytest.mark.parametrize("keys", [CTRL_D, CTRL_C], ids=["Ctrl-D", "Ctrl-C"])
