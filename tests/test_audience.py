@@ -541,6 +541,7 @@ def test_one_connection_has_one_follower(world: World, bob: Recorder) -> None:
     alice, zed = Listener(world, "Alice"), Listener(world, "Zed")
     zed.peer = alice.peer
     alice.ask(follow=True)
+    alice.ask(follow=True)
     assert zed.ask(follow=True).number
     world.ask(bob, b"2 one")
     assert zed.pushes() == [b"Bob: one"]

@@ -187,42 +187,69 @@ BUGS = [
     ),
     Bug(
         "a connection has so many requests under way and no more",
-        "transports/tcp.py",
+        "transports/tcp_peer.py",
         "return self._writable and not self._pause and self._unanswered < UNANSWERED_LINES",
         "return self._writable and not self._pause",
         "tests/transports/test_tcp_back_pressure.py -k under_way",
     ),
     Bug(
         "a reply is produced only as fast as it is taken",
-        "transports/tcp.py",
+        "transports/tcp_peer.py",
         "while self._unsent and self._writable and",
         "while self._unsent and",
         "tests/transports/test_tcp_back_pressure.py -k who_does_not_read",
     ),
     Bug(
         "a line that does not end is bounded",
-        "transports/tcp.py",
-        "if (end or len(self._arrived)) > MAX_LINE_BYTES:",
-        "if end > MAX_LINE_BYTES:",
+        "transports/tcp_peer.py",
+        "if self._overlong > MAX_LINE_BYTES:",
+        "if False:",
         "tests/transports/test_tcp_lines.py -k does_not_end",
     ),
     Bug(
         "after a half-close everything is answered",
-        "transports/tcp.py",
+        "transports/tcp_peer.py",
         "if self._busy() or not (self._half_closed or self._refused):",
         "if not (self._half_closed or self._refused):",
         "tests/transports/test_tcp_endings.py -k after_a_half_close",
     ),
     Bug(
-        "what was received before a reset is carried out",
-        "transports/tcp.py",
+        "of a line too long for any request only the beginning is kept",
+        "transports/tcp_peer.py",
+        "line = self._take(KEPT_BYTES)",
+        'line = self._take(self._arrived.find(b"\\n") + 1 or len(self._arrived))',
+        "tests/transports/test_tcp_lines.py -k of_a_long_line",
+    ),
+    Bug(
+        "what was sent before a connection was lost is carried out",
+        "transports/tcp_peer.py",
+        "            self._arrived += self._buffer[:count]\n            self._go_on()",
+        "            self._arrived += self._buffer[:count]\n"
+        "            asyncio.get_running_loop().call_later(0.01, self._go_on)",
+        "tests/transports/test_tcp_endings.py -k sent_before_the_end",
+    ),
+    Bug(
+        "what had to wait when a connection was lost is dropped",
+        "transports/tcp_peer.py",
+        "        self._arrived.clear()\n        self._ended(self)",
         "        while (line := self._next_line()) is not None:\n"
-        "            self._unanswered += 1\n"
-        "            self._service.receive(line, self)  #",
-        "        while (line := self._next_line()) is not None:\n"
-        "            self._unanswered += 1\n"
-        "            #",
-        "tests/transports/test_tcp_endings.py -k before_a_reset_is_carried_out",
+        "            self._service.receive(line, self)\n"
+        "        self._ended(self)",
+        "tests/transports/test_tcp_endings.py -k lost_is_dropped",
+    ),
+    Bug(
+        "who takes nothing does not hold his connection for ever",
+        "transports/tcp_watch.py",
+        "            self._transport.abort()",
+        "            self._look_later()",
+        "tests/transports/test_tcp_watch.py -k takes_nothing_is_given_up",
+    ),
+    Bug(
+        "who takes little is not given up",
+        "transports/tcp_watch.py",
+        "if self._taken() > before:",
+        "if False:",
+        "tests/transports/test_tcp_watch.py -k takes_little",
     ),
     Bug(
         "nothing that arrives late at a client is thrown away",
@@ -292,9 +319,25 @@ BUGS = [
     Bug(
         "a flood does not keep members from being heard",
         "transports/shield.py",
-        "verdicts = {_key(address): _PASS for address in known}",
-        "verdicts = {_key(address): _DROP for address in known}",
+        "_SHARE if a in self._crowding else _PASS)",
+        "_SHARE if a in self._crowding else _DROP)",
         "tests/transports/test_shield.py",
+    ),
+    Bug(
+        "junk with a member's address does not silence him",
+        "transports/shield.py",
+        "        verdicts = dict.fromkeys(map(_key, self._flooding), _DROP)\n"
+        "        verdicts.update((_key(a), _SHARE if a in self._crowding else _PASS) for a in known)\n",
+        "        verdicts = {_key(a): _SHARE if a in self._crowding else _PASS for a in known}\n"
+        "        verdicts.update(dict.fromkeys(map(_key, self._flooding), _DROP))\n",
+        "tests/transports/test_shield.py -k does_not_silence",
+    ),
+    Bug(
+        "a member who floods does not crowd out the others",
+        "transports/shield.py",
+        "_SHARE if a in self._crowding else _PASS",
+        "_PASS",
+        "tests/transports/test_shield.py -k a_member_who_floods",
     ),
     Bug(
         "a full socket keeps nothing for made up addresses",
@@ -302,6 +345,13 @@ BUGS = [
         "        if address not in self._known:",
         "        if False:",
         "tests/transports/test_udp_congestion.py -k for_strangers",
+    ),
+    Bug(
+        "a socket that stays full does not keep requests from being taken",
+        "transports/udp.py",
+        "self._giving_up = self._loop.call_later(UNSENT_SECONDS, self._give_up)",
+        "self._giving_up = None",
+        "tests/transports/test_udp_congestion.py -k stays_full",
     ),
     Bug(
         "a request is not sent before what it depends on is kept",
@@ -489,9 +539,8 @@ BUGS = [
     Bug(
         "whoever may not have asked gets no more because many ask at once",
         "server/stray.py",
-        "        self._take(peer, _LONGEST_BYTES)\n        return True",
-        "        self._take(peer, _LONGEST_BYTES)\n        self._take(peer, -_LONGEST_BYTES)\n"
-        "        return True",
+        "        if self._take(peer, _LONGEST_BYTES) >= -_LONGEST_BYTES:\n",
+        "        if self._take(peer, 0) >= 0:\n",
         "tests/test_limits.py -k together",
     ),
     Bug(

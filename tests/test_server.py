@@ -359,6 +359,17 @@ def test_who_is_a_connection_leaves_when_it_stops_or_if_that_is_not_stored_when_
     assert ends[-1] in reply
 
 
+def test_who_leaves_just_before_it_stops_leaves_once(journal: SlowJournal) -> None:
+    world, stream = World(journal), Recorder("tcp a #1")
+    world.server.receive(b"1 Alice", stream)
+    world.server.receive(b"4", stream)
+    world.server.stop(lambda: None)
+    world.turn()
+    assert [record.commands for record in journal.batches[0]] == [(Join("Alice"),), (Leave(),)]
+    journal.written()
+    assert stream.replies == [b"", b""]
+
+
 def test_whoever_waits_for_news_when_it_stops_has_no_reply(journal: SlowJournal) -> None:
     """Or his connection could not be closed at once."""
     world, peer = World(journal), Recorder("tcp a #1")

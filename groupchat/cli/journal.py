@@ -247,6 +247,7 @@ class _Output:
     def flush(self) -> None:
         """Write all of it."""
         if sys.stdout is None:  # closed from the start
+            self._lines.clear()
             return
         try:
             sys.stdout.buffer.write(self._lines)

@@ -68,12 +68,14 @@ def retention(value: str) -> Retention:
     """
     milliseconds = size = None
     for part in value.split(","):
-        match = re.fullmatch("([0-9]{1,9})([a-zA-Z]{1,3})", part.strip())
+        match = re.fullmatch("([1-9][0-9]{0,8})([a-zA-Z]{1,3})", part.strip())
         unit = match[2] if match else ""
-        if match and unit.lower() in _AGES:
+        if match and unit.lower() in _AGES and milliseconds is None:
             milliseconds = int(match[1]) * _AGES[unit.lower()] * 1_000
-        elif match and unit.upper() in _SIZES:
+        elif match and unit.upper() in _SIZES and size is None:
             size = int(match[1]) * _SIZES[unit.upper()]
+        elif unit.lower() in _AGES or unit.upper() in _SIZES:
+            raise click.BadParameter(f"{value!r} has more than one age, or more than one size.")
         else:
             raise click.BadParameter(f"{part!r} is neither an age (30d, 12h) nor a size (500MB).")
     return Retention(milliseconds, size)

@@ -44,7 +44,7 @@ class Peer(Protocol):
     @property
     def source(self) -> str:
         """Which machine this is, as far as the transport can tell: its address, without what
-        the machine can choose freely, such as a port."""
+        the machine can choose freely, such as a port, or the second half of an IPv6 address."""
 
     @property
     def datagram(self) -> int | None:

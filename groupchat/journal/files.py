@@ -144,6 +144,7 @@ def lock(path: Path) -> sqlite3.Connection:
     # If it exists, only SQLite may open it: whoever closes a file loses all his locks on it.
     with contextlib.suppress(FileExistsError):
         os.close(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        _give(beside, path)
     held = _connect(beside, "mode=rw", timeout=0.5)
     try:
         held.execute("PRAGMA journal_mode=MEMORY")
@@ -180,6 +181,7 @@ def create(path: Path) -> sqlite3.Connection:
     new = _beside(path, "-new")
     discard(path)
     os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    _give(new, path)
     with refusals():
         made = _connect(new, "mode=rw")
         made.execute(f"PRAGMA page_size={_PAGE_SIZE}")
@@ -312,6 +314,14 @@ def describe(error: sqlite3.Error) -> str:
 
 def _is_busy(error: sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+
+
+def _give(new: Path, path: Path) -> None:
+    """Have *new* belong to whom *path* belongs, if there is that: its server is to use it."""
+    if os.name == "posix" and path.exists():
+        status = path.stat()
+        with contextlib.suppress(PermissionError):  # who may not, is not the superuser
+            os.chown(new, status.st_uid, status.st_gid)
 
 
 def _beside(path: Path, suffix: str) -> Path:

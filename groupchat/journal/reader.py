@@ -7,7 +7,8 @@ Theory. As long as SQLite finds batch after batch, and each follows the one befo
 the first that does not, nothing it says is relied on any more: from there on batches are looked
 for in the file itself (:mod:`groupchat.journal.salvage`), and those that are not found are *gaps*.
 Every batch says how many records and events there had been before it, so it is known how large
-a gap is, if there is anything behind it.
+a gap is, if there is anything behind it. What there was behind the last that is found, only a
+snapshot of the same batch tells: nothing. Without one, nobody knows, and that is a gap, too.
 
 A server can go on writing meanwhile, let go of old batches, or start only now; all of that can look
 like damage to somebody who reads. So while there is a server, it is looked at again a few times
@@ -46,12 +47,19 @@ class Gap:
     """Batches that are missing."""
 
     first: int
-    last: int
-    """Less than *first* if none is missing, but the next does not follow."""
+    last: int | None
+    """Less than *first* if none is missing, but the next does not follow; None if nobody knows how
+    many there were, or whether there were any."""
     records: int | None
     """How many records they had, if that is known."""
+    why: str = ""
+    """Why nobody knows."""
 
     def __str__(self) -> str:
+        if self.last is None:
+            return (
+                f"what followed batch {self.first - 1:,}, if anything, cannot be read: {self.why}"
+            )
         if self.last < self.first:
             return f"batch {self.first:,} does not follow the one before"
         which = f"batch {self.first:,} is"
@@ -194,12 +202,15 @@ class Reader:
             for row in self._fill(chain, self._by_hand().batches(chain.number)):
                 gaps += isinstance(row, Gap)
                 yield row
+        snapshot = None
         with contextlib.suppress(Damaged):
             snapshot = self.snapshot()
-            if snapshot is not None and snapshot.number > chain.number and not self.served:
-                gaps += 1
-                yield _gap(chain, snapshot.number, snapshot.records)
-        if cause and not gaps:  # else these tell
+        newest = snapshot.number if snapshot is not None else 0
+        if snapshot is not None and newest > chain.number and not self.served:
+            yield _gap(chain, newest, snapshot.records)
+        elif cause and newest != chain.number:
+            yield Gap(chain.number + 1, None, None, cause)
+        elif cause and not gaps:  # else these tell
             self.troubles.append(cause)
 
     def close(self) -> None:

@@ -27,7 +27,7 @@ class Limits:
     stranger_requests: int | None = _limit(
         50, "Requests a second from one address, outside of the group."
     )
-    silence: int | None = _limit(60, "Seconds that a connection may be open and not join.")
+    silence: int | None = _limit(60, "Seconds that a connection may be open and be no member's.")
     idle: int | None = _limit(
         7 * 24 * 3600, "Seconds without a request after which a member leaves."
     )

@@ -43,10 +43,10 @@ class Stray:
         :meth:`settle` has to follow."""
         if is_here(peer.source):
             return True
-        if self._buckets.take(peer.source, self._monotonic(), 0) < 0:
-            return False
-        self._take(peer, _LONGEST_BYTES)
-        return True
+        if self._take(peer, _LONGEST_BYTES) >= -_LONGEST_BYTES:
+            return True
+        self._take(peer, -_LONGEST_BYTES)  # there was a debt before
+        return False
 
     def settle(self, peer: Peer, count: int) -> None:
         """Take note that *count* bytes beyond three times its request were sent to *peer*, for
@@ -54,8 +54,8 @@ class Stray:
         if not is_here(peer.source):
             self._take(peer, count - _LONGEST_BYTES)
 
-    def _take(self, peer: Peer, count: int) -> None:
-        self._buckets.take(peer.source, self._monotonic(), count)
+    def _take(self, peer: Peer, count: int) -> float:
+        return self._buckets.take(peer.source, self._monotonic(), count)
 
 
 def is_here(source: str) -> bool:

@@ -20,7 +20,7 @@ __all__ = ["ACCEPT_AGAIN_SECONDS", "CONNECTIONS_A_WAKE_UP", "TCP"]
 
 log = logging.getLogger("groupchat")
 
-CONNECTIONS_A_WAKE_UP: Final = 64
+CONNECTIONS_A_WAKE_UP: Final = 16
 """Connections accepted before the clients that are there get their turn."""
 
 ACCEPT_AGAIN_SECONDS: Final = 1.0
