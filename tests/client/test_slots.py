@@ -200,6 +200,21 @@ def test_people_can_read_a_file(take: Taker, folder: Path) -> None:
     assert fields["commands"] == ["2 grüß €"]
 
 
+def test_a_file_of_before_long_messages_went_on_is_read(take: Taker, folder: Path) -> None:
+    take.used()
+    (path,) = folder.glob("*.json")
+    fields = json.loads(path.read_bytes())
+    del fields["command"], fields["check"]
+    path.write_text(json.dumps({**fields, "check": statefile._check(fields)}) + "\n")
+    assert take().saved == SAVED
+
+
+def test_the_whole_of_a_long_message_is_kept(take: Taker) -> None:
+    long = evolve(SAVED, commands=(b"~0 2 gr",), command="2 grüß".encode())
+    take.used(long)
+    assert take().saved == long
+
+
 def test_a_file_does_not_grow_for_ever(take: Taker, folder: Path) -> None:
     slot = take()
     for number in range(1_000):
