@@ -2,6 +2,7 @@
 
 import os
 import sys
+from typing import Any
 
 import click
 
@@ -17,15 +18,15 @@ __all__ = ["main"]
 class _Commands(click.Group):
     """Turns what the system refuses, a full disk say, into one line."""
 
-    def invoke(self, ctx: click.Context) -> object:
+    def main(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401  as click has it
         try:
-            return super().invoke(ctx)
-        except BrokenPipeError:
-            raise  # click ends quietly then
+            return super().main(*arguments, **options)
         except OSError as error:
             if sys.stdout is not None:  # let nothing at our exit fail again
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise click.ClickException(error.strerror or str(error)) from error
+            failure = click.ClickException(error.strerror or str(error))
+            failure.show()
+            sys.exit(failure.exit_code)
 
 
 @click.group(

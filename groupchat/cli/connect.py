@@ -1,19 +1,23 @@
 """``groupchat connect``."""
 
 import asyncio
-from pathlib import Path
-from urllib.parse import urlsplit
+import math
 
 import click
 
-from groupchat.cli.parameters import DEFAULT_PORT, MAX_PORT, load_transport
-from groupchat.client import NoAnswer
-from groupchat.client.conversation import Over
-from groupchat.client.state import server_name
-from groupchat.client.terminal import Options, chat
+from groupchat.cli.parameters import DEFAULT_PORT, MAX_PORT, application_folder, load_transport
+from groupchat.client.address import parse
+from groupchat.client.connect import Options, chat
+from groupchat.client.failures import NO_SUCH_HOST, NoAnswer, Trouble
 from groupchat.transports import Connection
 
 __all__ = ["connect"]
+
+
+def _number(_ctx: click.Context, _param: click.Parameter, value: float) -> float:
+    if math.isnan(value):  # which no range keeps out
+        raise click.BadParameter("'nan' is not a number.")
+    return value
 
 
 @click.command(
@@ -35,13 +39,16 @@ Examples:
   groupchat connect 127.0.0.1 12345
   groupchat connect --transport tcp chat.example.org 12345
   groupchat connect udp://[::1]:12345
-  groupchat connect --follow 127.0.0.1 12345 < /dev/null
-  printf '1 Alice\\n5\\n' | groupchat connect 127.0.0.1 12345
+  echo '1 Alice' | groupchat connect --follow 127.0.0.1:12345
+  printf '1 Bob\\n5\\n' | groupchat connect 127.0.0.1 12345
 """
 )
 @click.option("--transport", "name", metavar="NAME", help="How to connect.  [default: udp]")
 @click.option(
     "--follow", is_flag=True, help="Print what happens as it happens, until Ctrl-C, like tail -f."
+)
+@click.option(
+    "--as", "member", metavar="NAME", help="Go on with the session of NAME, if there is one."
 )
 @click.option("--new", is_flag=True, help="Begin a new session, though there is one to resume.")
 @click.option(
@@ -50,24 +57,26 @@ Examples:
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
+    callback=_number,
     default=Options().timeout,
     show_default=True,
     metavar="SECONDS",
     help="With a session: when to give up if there is no answer. In a conversation at a terminal, "
     "and with --follow, never.",
 )
-@click.argument("host", metavar="HOST|URL")
+@click.argument("where", metavar="HOST|URL")
 @click.argument("port", type=click.IntRange(1, MAX_PORT), required=False)
 def connect(
     name: str | None,
     follow: bool,
+    member: str | None,
     new: bool,
     plain: bool,
     timeout: float,
-    host: str,
+    where: str,
     port: int | None,
 ) -> None:
-    """Chat by the server at HOST and PORT (12345 if not given), or at a URL.
+    """Chat by the server at HOST and PORT (12345 if not given), at HOST:PORT, or at a URL.
 
     Type requests, or pipe them in. Replies go to standard output, and all else to standard
     error. The chat ends after the request 4, at the end of the input, and on Ctrl-C.
@@ -77,55 +86,44 @@ def connect(
     told twice. What that takes is kept in your application folder. Two that run at the same time
     are two members. A server may know no such sessions: then, and with --plain, every end leaves
     the group.
+
+    At a terminal you go on with the session that was used last. A pipe that begins with 1 NAME
+    goes on with that of NAME, or begins a new one.
     """
-    if "://" in host:
-        if name is not None or port is not None:
-            raise click.UsageError("the URL says it all: leave out --transport and PORT.")
-        name, host, port = _parts(host)
-    if plain and (follow or new):
-        raise click.UsageError("--follow and --new are about sessions: leave out --plain.")
-    name = name or "udp"
-    host = host.removeprefix("[").removesuffix("]")
-    port = DEFAULT_PORT if port is None else port
+    if plain and (follow or new or member is not None):
+        raise click.UsageError("--follow, --new and --as are about sessions: leave out --plain.")
+    if new and member is not None:
+        raise click.UsageError("--as goes on with a session, and --new begins one: say one of them.")
     try:
-        transport = load_transport(name)
+        address = parse(where, name, port, default_transport="udp", default_port=DEFAULT_PORT)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    try:
+        transport = load_transport(address.transport)
     except click.BadParameter as error:
-        error.param_hint = "--transport"
+        error.param_hint = "HOST|URL" if "://" in where else "--transport"
         raise
-    server = f"{name}://{f'[{host}]' if ':' in host else host}:{port}"
 
     async def dial() -> Connection:
-        return await transport.connect(host, port)
+        return await transport.connect(address.host, address.port)
 
-    folder = Path(click.get_app_dir("groupchat")) / "sessions"
-    options = Options(plain, follow, new, timeout)
+    folder = application_folder() / "sessions"
+    options = Options(plain, follow, new, member, timeout)
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
         try:
-            chat(runner, dial, server_name(host, port), folder, options)
-        except NoAnswer as error:
-            raise _failure(server, str(error)) from error
-        except Over as error:
-            raise click.ClickException(f"{server}: {error}.") from error
+            chat(runner, dial, address.server, folder, options)
+        except Trouble as error:
+            failure = _Kept if error.kept else click.ClickException
+            raise failure(f"{address}: {_sentence(error)}") from error
 
 
-def _failure(server: str, why: str) -> click.ClickException:
-    return click.ClickException(f"{server}: {why[:1].lower()}{why[1:]}. Is the server running?")
+class _Kept(click.ClickException):
+    """It has ended, and something is kept to be asked again the next time."""
+
+    exit_code = 75  # EX_TEMPFAIL in sysexits.h: "the user is invited to retry"
 
 
-def _parts(url: str) -> tuple[str, str, int]:
-    """Return the scheme, the host and the port of *url*."""
-    try:
-        parts = urlsplit(url)
-        if (
-            not parts.hostname
-            or parts.port == 0
-            or parts.path.strip("/")
-            or parts.query
-            or parts.fragment
-        ):
-            raise ValueError
-        return parts.scheme, parts.hostname, DEFAULT_PORT if parts.port is None else parts.port
-    except ValueError:
-        raise click.UsageError(
-            f"{url!r} is not like udp://127.0.0.1:12345 (a transport, a host and a port)."
-        ) from None
+def _sentence(error: Trouble) -> str:
+    why = str(error)
+    question = isinstance(error, NoAnswer) and why != NO_SUCH_HOST
+    return f"{why[:1].lower()}{why[1:]}.{' Is the server running?' if question else ''}"

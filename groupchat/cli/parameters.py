@@ -15,6 +15,7 @@ __all__ = [
     "MAX_PORT",
     "PORT",
     "Endpoint",
+    "application_folder",
     "default_journal",
     "endpoint",
     "load_transport",
@@ -42,9 +43,20 @@ class Endpoint:
     port: int | None
 
 
+def application_folder() -> Path:
+    """Return the user's folder for all that is kept.
+
+    What the environment says counts if it is a whole path. Anything else, nothing at all even,
+    would mean a folder in whatever folder we happen to be (XDG Base Directory Specification: it
+    is to be ignored).
+    """
+    folder = Path(click.get_app_dir("groupchat"))
+    return folder if folder.is_absolute() else Path.home() / ".config" / "groupchat"
+
+
 def default_journal(port: int) -> Path:
     """Return the file in which a server keeps the group if it is told no other."""
-    return Path(click.get_app_dir("groupchat")) / f"{port}.journal"
+    return application_folder() / f"{port}.journal"
 
 
 def retention(value: str) -> Retention:

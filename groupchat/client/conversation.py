@@ -1,10 +1,9 @@
 """A conversation by a session: lines in, replies out, as the plain protocol would have them.
 
-What lives here: what a line means, what is shown of what happens, and when it is over. What must
-not: reading, writing, sockets and files.
+What lives here: what is shown of what happens, and when it is over. What must not: reading,
+writing, sockets and files.
 
-Theory. Lines are taken when nothing is under way, all that wait at once, and travel together. But
-some are asked alone, because what is shown for them would otherwise depend on what came after:
+Theory. What is shown for a line:
 
 =========  ====================================================================================
 line       what is shown
@@ -19,49 +18,46 @@ line       what is shown
 Whatever is refused is shown as ``Illegal request``. So standard output looks the same as by the
 plain protocol, from which it differs in one thing: all that waits comes with the first request
 that brings news, where a plain reply would be cut to fit a datagram.
-
-To a session that is gone on with, ``1`` and the name that it has is no second join, but only asks
-who is here. So what is piped in may begin with it, every time.
 """
 
 from enum import Enum
 from typing import Final
 
-from groupchat.client.failures import NoAnswer
+from groupchat.client.asking import WHO, Asking, joins
+from groupchat.client.failures import NoAnswer, Over
 from groupchat.client.keyboard import Keyboard
+from groupchat.client.leftovers import Leftovers, leftovers, shown
+from groupchat.client.membership import Membership
+from groupchat.client.outcomes import Earlier, why
 from groupchat.client.patience import Silent
+from groupchat.client.plain_conversation import PLAIN_HELP
 from groupchat.client.screen import Screen
 from groupchat.client.session import Session
-from groupchat.client.state import Slot
-from groupchat.core import ILLEGAL_REQUEST, Reason
-from groupchat.core.names import tidy_name
+from groupchat.client.slots import Slot
+from groupchat.core import ILLEGAL_REQUEST
 from groupchat.core.plain import NOT_STORED
-from groupchat.core.sessions.client import Saved
 from groupchat.core.sessions.happenings import (
+    Behind,
     Happening,
     Lost,
     NoSessions,
+    Outside,
     Ready,
     Result,
     Seen,
     Told,
     WhoIsHere,
 )
-from groupchat.core.sessions.messages import DONE, INCOMPLETE, NOT_STORED_RESULT, code
+from groupchat.core.sessions.messages import DONE, NOT_STORED_RESULT
 
-__all__ = ["HELP", "LEAVE_SECONDS", "PLAIN_HELP", "Conversation", "End", "Over"]
+__all__ = ["HELP", "LEAVE_SECONDS", "Conversation", "End"]
 
-PLAIN_HELP: Final = "1 NAME joins, 2 TEXT says, 3 NAME renames, 5 asks for news, 4 leaves."
-HELP: Final = f"{PLAIN_HELP} Also: who, seen."
+HELP: Final = f"{PLAIN_HELP} Or: who, seen."
 
 NO_ANSWER_YET: Final = "no answer yet, still trying"
 
 LEAVE_SECONDS: Final = 5.0
 """How long to wait for the answer when we leave because nothing can be kept."""
-
-_WHO: Final = b"who"
-_SEEN: Final = b"seen"
-_REASONS: Final = {code(reason): reason.value for reason in Reason}
 
 
 class End(Enum):
@@ -73,15 +69,11 @@ class End(Enum):
     FORGOTTEN = "the server does not know the session, and a new one is to be begun"
 
 
-class Over(Exception):
-    """The session is over, and with it the conversation. The message says why."""
-
-
 class Conversation:
     """One conversation.
 
     Args:
-        session: by which it is held.
+        session: by which it is held. It is closed at the end.
         slot: what it was before, and where it is kept.
         keyboard: where lines come from.
         screen: where replies go.
@@ -106,20 +98,14 @@ class Conversation:
         self._screen = screen
         self._follow = follow
         self._timeout = timeout
-        self._resumed: Saved | None = slot.saved
-        self._earlier = len(slot.saved.commands) if slot.saved else 0  # asked by another process
+        self._resumed = slot.saved is not None
+        self._we = Membership(slot)
+        self._earlier = Earlier(slot.saved)
         self._waiting = 0
         self._ready = False
-        self._member = False
-        self._may_rejoin = False  # by the name that we have
-        self._shows_names = False
-        self._asked_who = False  # and not only joined
+        self._asking = Asking(session, keyboard, self._we)
         self._told_silence = False
         self._end: End | None = None
-
-    @property
-    def _name(self) -> str:
-        return self._slot.name
 
     async def run(self) -> End:
         """Hold it, and return how it has ended.
@@ -127,9 +113,10 @@ class Conversation:
         Raises:
             NoAnswer: there was no answer for too long.
             Over: it cannot go on.
+            OSError: the server was never reached.
             Unwritable: nobody can see it.
         """
-        if self._resumed is not None:
+        if self._resumed:
             self._session.ask_seen()
         if self._follow:
             self._session.follow()
@@ -145,36 +132,46 @@ class Conversation:
                 self._session.settle()
                 return end
 
-    async def finish(self, end: End) -> None:
-        """Do what is left to do when it has ended, or was interrupted.
+    async def finish(self, end: End, *, quiet: bool) -> bool:
+        """Do what is left to do when it has ended, or was interrupted, and say what is left,
+        unless it is to be *quiet*. Return whether something will be asked again the next time.
 
         Raises:
             NoAnswer: we had to leave the group, and nobody knows whether we did.
+            Over: that we have come so far cannot be kept.
         """
-        saved = self._session.saved
-        if end is End.PLAIN:
-            return
-        gone = self._ready and not self._member
-        if end is End.LEFT or saved is None or not (saved.commands or (saved.joined and not gone)):
+        try:
+            if end in {End.PLAIN, End.FORGOTTEN}:
+                return False  # it goes on in another way
+            left = Leftovers()
+            if end is not End.LEFT:
+                unread, more = await self._keyboard.rest()
+                left = leftovers(self._session, self._slot, [*self._asking.local, *unread], more=more)
+            if not quiet:
+                for line in left.lines():
+                    self._screen.tell(line)
+            worthless = self._is_worthless(end)
+            if self._we.is_member and not worthless:
+                await self._part()
+        finally:
+            await self._session.close()
+        if worthless:
             self._slot.forget()
-            return
-        for command in filter(None, saved.commands):
-            text = command.decode(errors="replace")
-            self._screen.tell(f"Not answered yet, and to be asked again the next time: {text}")
-        if self._slot.kept:
-            if self._screen.interactive and self._member:
-                self._screen.tell(f"You stay in the group as {self._name}. Connect again to go on.")
-        elif self._member:
-            await self._leave()
+        return bool(left.kept)
 
-    async def _leave(self) -> None:
-        """Leave the group, for the session cannot be kept."""
-        self._session.submit(b"4")
-        while not self._session.idle:
-            for happening in await self._session.next():
-                patience = min(self._timeout, LEAVE_SECONDS)
-                if isinstance(happening, Silent) and happening.seconds > patience:
-                    raise NoAnswer(happening.why or "no answer")
+    def _is_worthless(self, end: End) -> bool:
+        """Whether there is nothing to go on with."""
+        saved = self._session.saved
+        gone = self._ready and not self._we.is_member
+        return end is End.LEFT or not (saved and (saved.commands or (saved.joined and not gone)))
+
+    async def _part(self) -> None:
+        """Stay in the group, if we can come back, or leave it."""
+        if not self._slot.kept:
+            await self._session.leave(min(self._timeout, LEAVE_SECONDS))
+        elif self._screen.interactive:
+            name = self._we.name
+            self._screen.tell(f"You stay in the group as {name}. Connect again to go on.")
 
     # What happens.
 
@@ -193,6 +190,10 @@ class Conversation:
                 self._waiting = happening.waiting
                 if not happening.resumed:
                     self._begin()
+            case Outside():
+                self._outside()
+            case Behind():
+                self._behind(happening)
             case NoSessions():
                 self._no_sessions(happening.why)
             case Lost():
@@ -201,14 +202,22 @@ class Conversation:
     def _begin(self) -> None:
         """Take lines from now on."""
         self._ready = True
+        self._tell_earlier()
         if self._screen.interactive:
             self._screen.tell(HELP)
         self._keyboard.start(self._session.wake)
 
+    def _tell_earlier(self) -> None:
+        for line in self._earlier.lines:
+            self._screen.tell(line)
+        self._earlier.lines.clear()
+
     def _result(self, result: Result) -> None:
         if self._earlier:
-            self._earlier -= 1
-            self._tell_earlier(result)
+            if self._earlier.take(result):
+                self._we.note(result.command)
+            if self._ready:
+                self._tell_earlier()
             return
         done = result.word == DONE
         if result.word == NOT_STORED_RESULT:
@@ -216,47 +225,23 @@ class Conversation:
         elif not done:
             self._screen.show(ILLEGAL_REQUEST)
             if self._screen.interactive:
-                self._screen.tell(f"({_REASONS.get(result.word, result.word)})")
-        if result.command.startswith(b"1 "):
-            self._shows_names, self._asked_who = done, False
+                self._screen.tell(f"({why(result.word)})")
+        if joins(result.command):
+            self._asking.names_for = result.command if done else None
         if done:
-            self._note(result.command)
+            self._we.note(result.command)
         if result.command == b"4" and result.word != NOT_STORED_RESULT:
             self._end = End.LEFT
 
-    def _note(self, command: bytes) -> None:
-        """Take note of what *command* has made of our name."""
-        if command.startswith((b"1 ", b"3 ")):
-            name = command[2:].decode()
-            self._slot.name = tidy_name(name) or name
-            self._member = True
-        elif command == b"4":
-            self._member = False
-
-    def _tell_earlier(self, result: Result) -> None:
-        """Tell what came of what another process of ours has asked for."""
-        if not result.command:
-            return  # it was no request
-        text = result.command.decode(errors="replace")
-        if text.startswith("+"):
-            text = "the end of a long message"
-        if result.word == DONE and not text.startswith("~"):
-            self._note(result.command)
-            self._screen.tell(f"Done, from before: {text}")
-        else:
-            partly = text.startswith("~") or result.word == INCOMPLETE
-            why = "only a part of it was sent" if partly else _REASONS.get(result.word, result.word)
-            self._screen.tell(f"Not done, from before: {text} ({why})")
-
     def _who_is_here(self, who: WhoIsHere) -> None:
-        if not self._shows_names:
+        line, self._asking.names_for = self._asking.names_for, None
+        if line is None:
             return  # he has not joined, so it is not told
-        self._shows_names = False
         if not who.member:
             self._screen.show(ILLEGAL_REQUEST)
         elif who.names:
             self._screen.show(", ".join(who.names).encode())
-        elif self._asked_who and self._screen.interactive:
+        elif line == WHO and self._screen.interactive:
             self._screen.tell("(nobody else)")
 
     def _seen(self, seen: Seen) -> None:
@@ -273,35 +258,46 @@ class Conversation:
 
     def _resume(self, seen: Seen) -> None:
         """Say what is gone on with."""
-        as_name = f" as {self._name}" if self._name else ""
-        self._member = seen.member
+        name, as_name = self._we.name, self._we.as_name
+        self._we.is_member = seen.member
         if seen.member:
             news = f"{self._waiting:,} new" if self._waiting else "nothing new"
             self._screen.tell(f"Resuming{as_name}; {news}.")
-            self._may_rejoin = bool(self._name)
-        elif self._name:
-            self._screen.tell(f"You are not in the group any more{as_name}. {self._join()}")
+            self._asking.resumed = bool(name)
+        elif name:
+            self._screen.tell(f"You are not in the group any more{as_name}. {self._we.how_to_join}")
         self._begin()
 
-    def _join(self) -> str:
-        return f"To join again: 1 {self._name or 'NAME'}"
+    def _outside(self) -> None:
+        was_member, self._we.is_member = self._we.is_member, False
+        if self._ready and was_member:
+            self._screen.tell(f"You are not in the group any more. {self._we.how_to_join}")
+
+    def _behind(self, behind: Behind) -> None:
+        self._earlier.give_up()
+        what = ", ".join(shown(command) for command in behind.commands if command)
+        self._screen.tell(
+            "Your session had gone on since its file was copied, and goes on from there."
+            + (f" Nobody knows what came of: {what}" if what else "")
+        )
 
     def _no_sessions(self, why: str) -> None:
         if self._ready:
             raise Over("the server knows no sessions any more")
         if why:
             self._screen.tell(f"The server gives no session ({why}); going on without.")
-        elif self._resumed is not None:
+        elif self._resumed:
             self._screen.tell("The server knows no sessions now; going on without the one it had.")
         self._end = End.PLAIN
 
     def _lost(self, lost: Lost) -> None:
-        for command in lost.commands:
-            text = command.decode(errors="replace")
-            self._screen.tell(f"Nobody knows what came of: {text}")
-        as_name, join = f" as {self._name}" if self._name else "", self._join()
+        for line in Leftovers(unknown=lost.commands).lines():
+            self._screen.tell(line)
+        as_name, join = self._we.as_name, self._we.how_to_join
         self._slot.forget()
-        if self._ready:
+        first = self._keyboard.first
+        begins = first is not None and joins(first)
+        if self._ready or (self._keyboard.piped and not begins):
             raise Over(f"the server does not know you{as_name} any more. Connect again. {join}")
         self._screen.tell(f"The server does not know you{as_name} any more. {join}")
         self._end = End.FORGOTTEN
@@ -324,38 +320,13 @@ class Conversation:
             self._keyboard.prompt()
         if not self._session.idle:
             return None
+        self._asking.answered()
         if self._keyboard.first is not None:
-            self._ask()
+            self._asking.ask(self._keyboard.first)
         elif not self._keyboard.ended:
             self._keyboard.prompt()
-        elif not self._follow:
+        elif not self._follow or self._screen.interactive:
             return End.DETACHED
-        elif not self._member:
+        elif not self._we.is_member:
             raise Over("you are not in the group, so there is nothing to follow. Join: 1 NAME")
         return None
-
-    def _ask(self) -> None:
-        """Take lines that can travel together, and have them do so."""
-        session, keyboard = self._session, self._keyboard
-        line = keyboard.take()
-        joins = line.startswith(b"1 ")
-        if line == _SEEN:
-            session.ask_seen()
-        elif line == _WHO or (joins and self._is_ours(line)):
-            self._shows_names, self._asked_who = True, line == _WHO
-            session.ask_who()
-        else:
-            session.submit(line)
-            if joins:
-                session.ask_who()
-        self._may_rejoin = self._may_rejoin and not joins
-        if not self._alone(line):
-            while (following := keyboard.first) is not None and not self._alone(following):
-                session.submit(keyboard.take())
-
-    def _is_ours(self, line: bytes) -> bool:
-        return self._may_rejoin and tidy_name(line[2:].decode(errors="replace")) == self._name
-
-    @staticmethod
-    def _alone(line: bytes) -> bool:
-        return line in {_WHO, _SEEN, b"4"} or line.startswith(b"1 ")

@@ -11,21 +11,26 @@ it return from its read.
 
 import asyncio
 import contextlib
+import select
 import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from groupchat.client.screen import PROMPT, Screen
+from groupchat.client.editor import Editor
+from groupchat.client.screen import Screen
 
-__all__ = ["MAX_LINE_BYTES", "READ_BYTES", "Keyboard"]
+__all__ = ["END_SECONDS", "MAX_LINE_BYTES", "READ_BYTES", "Keyboard"]
 
 READ_BYTES: Final = 65_536
 """Bytes that are read from a pipe at a time. Twice as much may wait."""
 
 MAX_LINE_BYTES: Final = 131_072
 """Bytes that are kept of a line; the rest is cut off. No request is nearly as long."""
+
+END_SECONDS: Final = 0.1
+"""How long to wait for the end of the input, to be able to say whether more follows."""
 
 _READS_AHEAD: Final = 2
 
@@ -34,10 +39,12 @@ class Keyboard:
     """Standard input, a line at a time, without line ends and empty lines.
 
     Args:
-        screen: where the prompt is.
+        screen: where the prompt is, if somebody types.
     """
 
     def __init__(self, screen: Screen) -> None:
+        self.piped = not sys.stdin.isatty()
+        """Whether lines come from a program, or a file."""
         self.ended = False
         """Whether there will be no more lines than wait."""
         self._screen = screen
@@ -48,7 +55,6 @@ class Keyboard:
         self._started = False
         self._arrived = asyncio.Event()
         self._call: Callable[[], None] = self._arrived.set
-        self._restore = _terminal_settings() if screen.interactive else None
 
     def start(self, call: Callable[[], None] | None = None) -> None:
         """Begin to read, in the event loop that runs.
@@ -83,6 +89,14 @@ class Keyboard:
                 self._room.release()
         return self._lines.popleft()
 
+    async def look(self) -> bytes | None:
+        """Wait for the next line, and let it stay; None at the end."""
+        self.start(self._arrived.set)
+        while not self._lines and not self.ended:
+            self._arrived.clear()
+            await self._arrived.wait()
+        return self.first
+
     async def next(self) -> bytes | None:
         """Wait for the next line and take it; None at the end."""
         self.start(self._arrived.set)
@@ -94,18 +108,28 @@ class Keyboard:
             await self._arrived.wait()
         return self.take()
 
-    def close(self) -> None:
-        """Leave the terminal as it was."""
-        if self._restore is not None:
-            self._restore()
+    async def rest(self) -> tuple[list[bytes], bool]:
+        """Return the lines that nobody has taken, and whether more may follow in the input."""
+        if self.piped and not self.ended:
+            self.start(self._arrived.set)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(END_SECONDS):  # it may just be seen
+                    while not self.ended:
+                        self._arrived.clear()
+                        await self._arrived.wait()
+        return list(self._lines), self.piped and not self.ended
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         """Read until the end; in a thread."""
-        with contextlib.suppress(OSError, RuntimeError):  # no terminal any more; no loop
-            for lines in self._typed() if self._screen.interactive else self._piped():
-                loop.call_soon_threadsafe(self._arrive, lines)
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(self._end)
+        with contextlib.suppress(RuntimeError):  # no loop any more
+            editor = self._screen.editor
+            try:
+                for lines in self._piped() if editor is None else self._typed(editor):
+                    loop.call_soon_threadsafe(self._arrive, lines)
+            except OSError:
+                pass  # no terminal any more
+            finally:
+                loop.call_soon_threadsafe(self._end)
 
     def _arrive(self, lines: list[bytes]) -> None:
         self._asked = False
@@ -117,18 +141,15 @@ class Keyboard:
         self.ended = True
         self._call()
 
-    def _typed(self) -> Iterator[list[bytes]]:
+    def _typed(self, editor: Editor) -> Iterator[list[bytes]]:
         while True:
             self._room.acquire()
             line = b""
             while not line:
-                self._screen.prompting = True
                 try:
-                    line = input(PROMPT).encode(errors="surrogateescape")
+                    line = editor.read().encode(errors="surrogateescape")
                 except EOFError:
                     return
-                finally:
-                    self._screen.prompting = False
             yield [line]
 
     def _piped(self) -> Iterator[list[bytes]]:
@@ -139,7 +160,8 @@ class Keyboard:
             self._room.acquire()
             lines: list[bytes] = []
             while not lines:
-                data = source.read(READ_BYTES)
+                while (data := source.read(READ_BYTES)) is None:  # it does not block
+                    select.select([source], [], [])
                 *complete, rest = (rest + data).split(b"\n")
                 if not data:  # the last line needs no line end
                     complete, rest = [rest], b""
@@ -150,20 +172,3 @@ class Keyboard:
                         yield lines
                     return
             yield lines
-
-
-def _terminal_settings() -> Callable[[], None] | None:
-    """Return what puts the terminal back into the state in which it is now, where that can be
-    told."""
-    try:
-        import termios  # noqa: PLC0415  not on Windows
-    except ImportError:
-        return None
-    descriptor = sys.stdin.fileno()
-    settings = termios.tcgetattr(descriptor)
-
-    def restore() -> None:
-        with contextlib.suppress(termios.error):  # it is gone
-            termios.tcsetattr(descriptor, termios.TCSANOW, settings)
-
-    return restore

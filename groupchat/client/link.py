@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from groupchat.client.parts import receive_part
 from groupchat.transports import Connection
 
 __all__ = ["MAX_REPLY_BYTES", "WAITING_MESSAGES", "Link"]
@@ -96,8 +97,8 @@ class Link:
     async def _message(self) -> bytes:
         """Return the next message, put together if it comes in parts."""
         while True:
-            part = await self._connection.receive()
-            if not getattr(self._connection, "more", False):
+            part, is_last = await receive_part(self._connection)
+            if is_last:
                 message, self._parts = self._parts + part, b""
                 return message
             self._parts += part + b"\n"

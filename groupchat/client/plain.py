@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Final
 
 from groupchat.client.failures import NoAnswer, reason
+from groupchat.client.parts import receive_part
 from groupchat.core import ILLEGAL_REQUEST
 from groupchat.core.plain import NOT_STORED, TOO_MANY
 from groupchat.transports import Connection
@@ -136,9 +137,9 @@ class PlainClient:
 
     async def _receive(self) -> bytes:
         """Return the next reply; of a long one, show all but its end, and return that."""
-        reply = await self._connection.receive()
-        while getattr(self._connection, "more", False):
+        reply, is_last = await receive_part(self._connection)
+        while not is_last:
             self._show(reply)
-            reply = await self._connection.receive()
+            reply, is_last = await receive_part(self._connection)
         self._unanswered = max(0, self._unanswered - 1)  # a network may double a datagram
         return reply

@@ -7,21 +7,19 @@ else; all that is for people goes to standard error. A terminal gets no control 
 server that its owner may have no reason to trust.
 
 Lines can come while somebody types. Then the prompt, and what stands behind it, is wiped away,
-and put back below them.
+and put back below them, which the :mod:`~groupchat.client.editor` knows how to do.
 """
 
 import contextlib
 import errno
-import importlib
 import io
 import os
 import re
 import sys
-from typing import Any
 
-__all__ = ["PROMPT", "Screen", "Unwritable"]
+from groupchat.client.editor import Editor
 
-PROMPT = "> "
+__all__ = ["Screen", "Unwritable"]
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but the tab and the line feed
 
@@ -46,21 +44,15 @@ class Screen:
             raise OSError(errno.EBADF, "standard input and standard output must not be closed")
         self.interactive = sys.stdin.isatty() and sys.stdout.isatty()
         """Whether a person types, and sees at once what comes of it."""
+        self.editor = Editor() if self.interactive else None
+        """What he types by; None if there is nobody."""
         self.writing = False
         """Whether something is being written now, which can take as long as it is not read."""
-        self.prompting = False
-        """Whether the last line on the screen is the prompt."""
         self._terminal = sys.stdout.isatty()
         # What is typed goes out as it is, and what a terminal cannot show is no reason to stop.
         for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "replace")):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors=errors)
-        self._readline: Any = None
-        if self.interactive:
-            try:
-                self._readline = importlib.import_module("readline")  # gives input() line editing
-            except ImportError:
-                pass  # Windows' terminal has its own
         self._wiped = False
 
     def show(self, reply: bytes) -> None:
@@ -78,13 +70,15 @@ class Screen:
     def tell(self, line: str) -> None:
         """Show a line to people, if there are any."""
         if self.interactive:
-            self._wipe()
-            self.flush(prompt=False)
+            with contextlib.suppress(Unwritable):  # which the next flush() raises again
+                self._wipe()
+                self.flush(prompt=False)
         if sys.stderr is not None:
             with contextlib.suppress(OSError):
                 print(_CONTROL.sub("\ufffd", line), file=sys.stderr, flush=True)
         if self.interactive:
-            self.flush()
+            with contextlib.suppress(Unwritable):
+                self.flush()
 
     def flush(self, *, prompt: bool = True) -> None:
         """Let everything be seen that has been shown, and the *prompt* where it was.
@@ -92,15 +86,26 @@ class Screen:
         Raises:
             Unwritable: it cannot be.
         """
-        if prompt and self._wiped:
+        editor = self.editor if prompt and self._wiped else None
+        if editor is not None:
             self._wiped = False
-            self._write(PROMPT + self._typed())
+            self._write(editor.drawing())
         self._write(None)
+        if editor is not None:
+            editor.draw()
+
+    def go_on(self) -> None:
+        """After the program was stopped, have the line that was being typed stand here."""
+        if self.editor is not None and self.editor.go_on():
+            self._wiped = True
+            with contextlib.suppress(Unwritable):
+                self.flush()
 
     def end_line(self) -> None:
-        """Let the prompt be, and have what comes next stand on a line of its own."""
-        self.prompting = False
-        self.tell("")
+        """At a terminal: let the prompt be, and have what comes next stand on a line of its own."""
+        if self.editor is not None:
+            self.editor.prompting = False
+            self.tell("")
 
     def give_up(self) -> None:
         """Let nothing that is written later, at our exit at the latest, fail again."""
@@ -124,10 +129,6 @@ class Screen:
             self.writing = False
 
     def _wipe(self) -> None:
-        if self.prompting and not self._wiped:
+        if self.editor is not None and self.editor.prompting and not self._wiped:
             self._wiped = True
-            self._write("\r" + " " * len(PROMPT + self._typed()) + "\r")
-
-    def _typed(self) -> str:
-        """Return what has been typed behind the prompt, as far as that can be known."""
-        return str(self._readline.get_line_buffer()) if self._readline else ""
+            self._write(self.editor.wiping())

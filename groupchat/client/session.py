@@ -1,7 +1,8 @@
 """A session with a server, over whatever connection there is.
 
-What lives here: a clock, connections, and when to try again. What must not: a rule of the session
-protocol, which is in :mod:`groupchat.core.sessions.client`, or a screen.
+What lives here: a clock, and what goes over a connection when. What must not: a rule of the session
+protocol, which is in :mod:`groupchat.core.sessions.client`, when another connection is made, which
+is in :mod:`groupchat.client.redial`, or a screen.
 
 Theory. Whoever has a session asks for what he wants, and calls :meth:`Session.next` again and again
 for what happens. Nothing runs in between: what was returned counts as dealt with (shown, written
@@ -14,44 +15,23 @@ anything is sent, so a process that is killed at any moment can be followed by a
         session.follow()
         async for happening in session:
             ...
-
-A connection that breaks is made again, after longer and longer pauses. One that can lose things
-is made again, too, when nothing has come for a while: our own address may have changed, or the
-server's, and a new socket finds the new way. That never costs more than the time that it takes.
 """
 
 import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from types import TracebackType
-from typing import Final, Self, TypeAlias
+from typing import Self
 
-from groupchat.client.failures import reason
-from groupchat.client.link import Link
+from groupchat.client.failures import NoAnswer
 from groupchat.client.patience import HOLD_SECONDS, Patience, Silent
-from groupchat.client.plain import REFUSED_SECONDS, WAITS_SECONDS
+from groupchat.client.redial import Dial, Redial
 from groupchat.core.sessions.client import PLAIN_REFUSALS, Saved, SessionClient
 from groupchat.core.sessions.happenings import Happening, Lost, NoSessions
-from groupchat.transports import Connection
 
 __all__ = ["Dial", "Session", "Silent"]
-
-ANSWER_MILLISECONDS: Final = 10_000
-"""How long a connection may owe an answer before it is taken for dead."""
-
-MOVE_MILLISECONDS: Final = 5_000
-"""How long there must be no answer by datagrams before another socket is tried."""
-
-MAX_PAUSE_SECONDS: Final = 5.0
-"""The longest pause before a broken connection is made again."""
-
-FIRST_PAUSE_SECONDS: Final = 0.1
-"""The shortest pause before a broken connection is made again."""
-
-Dial: TypeAlias = Callable[[], Awaitable[Connection]]
-"""Returns a new connection to the server, or raises an OSError."""
 
 
 class Session:
@@ -73,22 +53,17 @@ class Session:
         store: Callable[[Saved], None] | None = None,
         in_turn: bool = False,
     ) -> None:
-        self._dial = dial
         self._store = store
         self._client = SessionClient(
             datagram=True, saved=saved, nonce=secrets.token_hex(8), in_turn=in_turn
         )
-        self._link: Link | None = None
         self._follows = False
         self._dealt_with = True  # all that next() has returned
         self._called = False
         self._over = False
         self._woken = asyncio.Event()
         self._patience = Patience()
-        self._linked = False  # ever
-        self._failures = 0  # of the network, since anything was heard
-        self._why = ""
-        self._dial_at = 0
+        self._redial = Redial(dial, self._woken.set)
 
     async def __aenter__(self) -> Self:
         return self
@@ -124,8 +99,7 @@ class Session:
     def follow(self) -> None:
         """Be told all news from now on, as it comes."""
         self._follows = True
-        if self._link is not None:
-            self._follow(self._link.lossy)
+        self._listen()
         self._woken.set()
 
     def wake(self) -> None:
@@ -146,6 +120,11 @@ class Session:
         return self._client.said
 
     @property
+    def unsent(self) -> tuple[bytes, ...]:
+        """The commands of which no part has been sent yet."""
+        return self._client.unsent
+
+    @property
     def saved(self) -> Saved | None:
         """What is to be kept of it now; None if there is no session yet."""
         return self._client.saved()
@@ -160,6 +139,18 @@ class Session:
         while not self.idle and not self._over:
             happened += [h for h in await self.next() if not isinstance(h, Silent)]
         return happened
+
+    async def leave(self, seconds: float) -> None:
+        """Leave the group, and be told nothing more.
+
+        Raises:
+            NoAnswer: for so long there was none, so nobody knows whether we did.
+        """
+        self.submit(b"4")
+        while not self.idle:
+            for happening in await self.next():
+                if isinstance(happening, Silent) and happening.seconds > seconds:
+                    raise NoAnswer(happening.why or "no answer")
 
     async def __aiter__(self) -> AsyncIterator[Happening | Silent]:
         """Yield what happens, for ever."""
@@ -195,7 +186,7 @@ class Session:
             if refused:
                 return [refused]
             now = _now()
-            silent = self._patience.silent(now, self._since(now), self._why)
+            silent = self._patience.silent(now, self._since(now), self._redial.why)
             if silent:
                 return [silent]
             await self._wait()
@@ -208,18 +199,15 @@ class Session:
     async def close(self) -> None:
         """Let go of the connection. Before, tell the server, if it is there to hear it, how far
         we have come."""
-        link, self._link = self._link, None
-        if link is None:
-            return
-        if self._dealt_with and self.idle and not link.broken:
-            self._client.listen(0)
-            self._client.acknowledge()
-            message = self._client.send(_now())
-            if message is not None:
-                self._write_down()
-                with contextlib.suppress(OSError, ValueError):
-                    await link.send(message)
-        await link.close()
+        link = self._redial.link
+        try:
+            if link and self._dealt_with and self.idle and not link.broken:
+                self._client.listen(0)
+                self._client.acknowledge()
+                with contextlib.suppress(OSError):
+                    await self._send()
+        finally:
+            await self._redial.close()
 
     def _write_down(self) -> None:
         saved = self._client.saved()
@@ -229,14 +217,16 @@ class Session:
     def _receive(self, now: int) -> list[Happening]:
         """Take what has arrived, until there is something to tell."""
         happened: list[Happening] = []
-        while self._link is not None and not happened:
-            data = self._link.take()
+        while (link := self._redial.link) is not None and not happened:
+            data = link.take()
             if data is None:
                 break
+            heard = self._client.heard
             happened = self._client.receive(data, now)
-            self._patience.hear(now)
-            self._failures, self._why = 0, ""
-            enough = PLAIN_REFUSALS if self._link.lossy else 1
+            if self._client.heard > heard:  # else it was none of the server's
+                self._patience.hear(now)
+                self._redial.hear()
+            enough = PLAIN_REFUSALS if link.lossy else 1
             if self._client.refusals >= enough and self._client.saved() is not None:
                 happened = [NoSessions()]
         self._over = self._over or any(isinstance(h, NoSessions | Lost) for h in happened)
@@ -244,93 +234,48 @@ class Session:
 
     async def _connect(self) -> None:
         """See to it that there is a connection, if one is needed and it is time to try."""
-        link, now = self._link, _now()
-        if link is not None:
-            if link.failure is not None:
-                await self._failed(link, link.failure)
-            elif link.lossy and self._is_owed(now, MOVE_MILLISECONDS) and now >= self._dial_at:
-                self._dial_at = now + MOVE_MILLISECONDS
-                await self._replace(link)
-            elif not link.lossy and self._is_owed(now, ANSWER_MILLISECONDS):
-                await self._failed(link, ConnectionAbortedError("no answer"))
-        if self._link is None and now >= self._dial_at and self._is_needed():
-            try:
-                self._link = Link(await self._dial(), self._woken.set)
-            except OSError as error:
-                if not self._linked:
-                    raise
-                self._put_off(error)
-                return
-            self._linked = True
-            self._client.reconnect(self._link.lossy)
-            if self._follows:
-                self._follow(self._link.lossy)
+        now = _now()
+        since = self._since(now)
+        owed = 0 if since is None else now - since
+        if await self._redial.keep(now, owed, needed=self._is_needed()):
+            link = self._redial.link
+            self._client.reconnect(link is None or link.lossy)
+            self._listen()
 
     def _is_needed(self) -> bool:
         return self._follows or not self.idle
 
-    def _follow(self, lossy: bool) -> None:
-        self._client.listen(HOLD_SECONDS if lossy else 0)
-        if not lossy:
-            self._client.follow()
-
-    async def _failed(self, link: Link, failure: OSError) -> None:
-        """Do what can be done about a *failure* of *link*."""
-        link.failure = None
-        self._put_off(failure)
-        refused = isinstance(failure, ConnectionRefusedError)
-        hopeless = self._patience.heard is None and self._failures >= len(WAITS_SECONDS)
-        if hopeless and (refused or not link.lossy):
-            raise failure
-        if not link.lossy:
-            self._link = None
-            await link.close()
-        elif self._patience.heard is None and refused:
-            await asyncio.sleep(REFUSED_SECONDS)
-            self._client.reconnect(datagram=True)  # there may be another address
-
-    def _put_off(self, failure: OSError) -> None:
-        self._why = reason(failure)
-        pause = min(MAX_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(self._failures, 10))
-        self._failures += 1
-        self._dial_at = _now() + round(pause * 1_000)
-
-    async def _replace(self, link: Link) -> None:
-        """Go on by another socket."""
-        try:
-            connection = await self._dial()
-        except OSError as error:
-            self._why = reason(error)
-            return
-        await link.close()
-        self._link = Link(connection, self._woken.set)
+    def _listen(self) -> None:
+        """Have news come, if we follow it, as it can by the connection that there is."""
+        link = self._redial.link
+        if link is not None and self._follows:
+            self._client.listen(HOLD_SECONDS if link.lossy else 0)
+            if not link.lossy:
+                self._client.follow()
 
     async def _send(self) -> NoSessions | None:
         """Send what is to be sent, once all that it depends on is written down."""
-        if self._link is None:
+        link = self._redial.link
+        if link is None:
             return None
         message = self._client.send(_now())
         self._write_down()
         if message is not None:
             try:
-                await self._link.send(message)
+                await link.send(message)
             except ValueError:  # this transport carries only shorter ones
                 self._over = True
                 return NoSessions()
             except OSError as error:
-                self._link.failure = error
+                link.failure = error
                 self._woken.set()
         return None
 
     def _since(self, now: int) -> int | None:
         """Return since when an answer has been owed."""
-        held = self._follows and self._link is not None and self._link.lossy
+        link = self._redial.link
+        held = self._follows and link is not None and link.lossy
         return self._patience.since(now, owed=not self.idle, held=held)
-
-    def _is_owed(self, now: int, milliseconds: int) -> bool:
-        """Whether an answer has been owed for longer than that."""
-        since = self._since(now)
-        return since is not None and now - since > milliseconds
 
     async def _wait(self) -> None:
         """Wait until something arrives, or is asked for, or it is time to do something."""
@@ -339,10 +284,10 @@ class Session:
         since = self._since(now)
         if since is not None:
             times.append(self._patience.next_silent(since))
-        if self._link is not None:
+        if self._redial.link is not None:
             times.append(self._client.next_time())
         elif self._is_needed():
-            times.append(self._dial_at)
+            times.append(self._redial.due)
         due = min((due for due in times if due is not None), default=None)
         alarm = None
         if due is not None:

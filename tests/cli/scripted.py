@@ -17,6 +17,7 @@ from tests.processes import DEADLINE, eventually
 
 __all__ = [
     "CONNECT",
+    "KEPT",
     "NO_ANSWER_YET",
     "Address",
     "ScriptedServer",
@@ -31,6 +32,9 @@ Answer = Callable[[bytes, Address], list[bytes]]
 
 CONNECT = [sys.executable, "-m", "groupchat", "connect"]
 NO_ANSWER_YET = "no answer yet, asking again"
+
+KEPT = 75
+"""The exit code of a ``connect`` that has kept something, to ask for it again the next time."""
 
 
 def tells(line: str, server: str, why: str) -> bool:
@@ -150,11 +154,28 @@ class Terminal:
     def type(self, keys: bytes) -> None:
         os.write(self._master, keys)
 
+    def resize(self, columns: int) -> None:
+        """Have the window so many columns, and tell nobody."""
+        import termios
+
+        termios.tcsetwinsize(self._master, (24, columns))
+
+    def hang_up(self) -> None:
+        """Close the window."""
+        os.close(self._master)
+        self._master = os.open(os.devnull, os.O_RDWR)
+
     def settings(self) -> list[Any]:
         """Return the modes that the terminal is in."""
         import termios
 
         return termios.tcgetattr(self._master)
+
+    def change(self, settings: list[Any]) -> None:
+        """Put the terminal into the modes *settings*."""
+        import termios
+
+        termios.tcsetattr(self._master, termios.TCSANOW, settings)
 
     def until(self, shown: bytes) -> bytes:
         """Return what was shown since the last call, up to the first *shown* that is new."""

@@ -32,8 +32,10 @@ def test_a_server_that_never_answers_is_asked_again_and_then_given_up() -> None:
             silent.recv(100)
     assert asked == [b"1 Alice"] * len(WAITS_SECONDS)
     assert (done.stdout, done.returncode) == (b"", 1)
-    *again, last = done.stderr.decode().splitlines()
+    *again, unknown, unsent, last = done.stderr.decode().splitlines()
     assert again == [NO_ANSWER_YET] * (len(WAITS_SECONDS) - 1)
+    assert unknown == "Nobody knows what came of: 1 Alice"
+    assert unsent == "Not sent: 1 line: 5"
     assert tells(last, f"udp://127.0.0.1:{port}", "no answer")
 
 
@@ -42,7 +44,13 @@ def test_a_closed_port_is_one_clear_line(closed_port: int, transport: str) -> No
     url = f"{transport}://127.0.0.1:{closed_port}"
     done = run("connect", "--plain", url, stdin=b"1 Alice\n5\n")
     assert (done.stdout, done.returncode) == (b"", 1)
-    assert tells(done.stderr.decode(), url, "connection refused")
+    *left, last = done.stderr.decode().splitlines()
+    assert tells(last, url, "connection refused")
+    assert left == (
+        ["Not sent: 2 lines, of which the first is: 1 Alice"]
+        if transport == "tcp"
+        else ["Nobody knows what came of: 1 Alice", "Not sent: 1 line: 5"]
+    )
 
 
 def test_a_tcp_server_that_has_ended_is_one_clear_line() -> None:
@@ -55,7 +63,8 @@ def test_a_tcp_server_that_has_ended_is_one_clear_line() -> None:
             program.type("1 Alice")
             assert program.wait() == 1
             assert program.out.rest() == []
-            (line,) = program.err.rest()
+            unknown, line = program.err.rest()
+            assert unknown == "Nobody knows what came of: 1 Alice"
             assert tells(line, url, "")
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from groupchat.client.conversation import PLAIN_HELP
+from groupchat.client.plain_conversation import PLAIN_HELP
 from tests.cli.scripted import ScriptedServer, Terminal, wait_until_idle
-from tests.processes import Member, RunningServer, news_until, saw_alice_come_and_leave
+from tests.processes import DEADLINE, Member, RunningServer, news_until, saw_alice_come_and_leave
 from tests.transports.recorder import POSIX
 
 CTRL_A, CTRL_C, CTRL_D, CTRL_P, RUBOUT = b"\x01", b"\x03", b"\x04", b"\x10", b"\x7f"
@@ -62,6 +62,18 @@ def test_at_a_terminal_a_key_ends_it_and_leaves_the_group(
         assert terminal.wait() == code
         assert b"Traceback" not in terminal.screen
         assert terminal.screen.endswith(b"\n")  # the shell's prompt gets a line of its own
+    assert saw_alice_come_and_leave(watcher)
+
+
+@POSIX
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_who_closes_the_terminal_leaves_the_group(
+    server: RunningServer, watcher: Member, transport: str
+) -> None:
+    with alice_at_a_terminal(server, transport) as terminal:
+        wait_until_idle(terminal.process)
+        terminal.hang_up()
+        terminal.process.wait(DEADLINE)
     assert saw_alice_come_and_leave(watcher)
 
 

@@ -6,13 +6,15 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.cli.scripted import CONNECT, tells, wait_until_idle
+from tests.cli.scripted import CONNECT, KEPT, tells, wait_until_idle
 from tests.client.memory import MEASURED_CONNECT, MOST_KILOBYTES
+from tests.client.ports import free_port
 from tests.client.proxy import GOOD, Proxy
 from tests.processes import DEADLINE, Member, Program, RunningServer, eventually, run
 from tests.transports.recorder import POSIX
@@ -38,10 +40,51 @@ def test_a_server_that_never_answers_is_given_up(piped: bytes, sessions: Path) -
         url = f"udp://127.0.0.1:{silent.getsockname()[1]}"
         done = run("connect", "--timeout", "0.1", url, stdin=piped)
     assert (done.stdout, done.returncode) == (b"", 1)
-    still_trying, last = done.stderr.decode().splitlines()
+    still_trying, *unsent, last = done.stderr.decode().splitlines()
     assert still_trying == NO_ANSWER_YET
+    assert unsent == ["Not sent: 1 line: 1 Alice"] * bool(piped)
     assert tells(last, url, "no answer")
     assert list(sessions.iterdir()) == []
+
+
+class Babbler:
+    """A server, by UDP and TCP, that says something to whatever comes, and on and on by TCP."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self._udp = socket.socket(type=socket.SOCK_DGRAM)
+        self._udp.bind(("127.0.0.1", self.port))
+        self._tcp = socket.create_server(("127.0.0.1", self.port))
+        threading.Thread(target=self._by_udp, daemon=True).start()
+        threading.Thread(target=self._by_tcp, daemon=True).start()
+
+    def _by_udp(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                _, address = self._udp.recvfrom(65_536)
+                self._udp.sendto(b"hello", address)
+
+    def _by_tcp(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                peer, _ = self._tcp.accept()
+                with peer, contextlib.suppress(OSError):
+                    while True:
+                        peer.sendall(b"hello\n\n")
+
+    def close(self) -> None:
+        self._udp.close()
+        self._tcp.shutdown(socket.SHUT_RDWR)
+        self._tcp.close()
+
+
+@TRANSPORTS
+def test_a_server_that_says_anything_but_an_answer_is_given_up(transport: str) -> None:
+    with contextlib.closing(Babbler()) as babbler:
+        url = f"{transport}://127.0.0.1:{babbler.port}"
+        done = run("connect", "--timeout", "0.1", url, stdin=b"1 Alice\n")
+    assert (done.stdout, done.returncode) == (b"", 1)
+    assert tells(done.stderr.decode().splitlines()[-1], url, "no answer")
 
 
 @TRANSPORTS
@@ -51,7 +94,9 @@ def test_a_closed_port_is_one_clear_line(transport: str, sessions: Path) -> None
         url = f"{transport}://127.0.0.1:{held.getsockname()[1]}"
         done = run("connect", url, stdin=b"1 Alice\n5\n")
     assert (done.stdout, done.returncode) == (b"", 1)
-    assert tells(done.stderr.decode(), url, "connection refused")
+    unsent, last = done.stderr.decode().splitlines()
+    assert unsent == "Not sent: 2 lines, of which the first is: 1 Alice"
+    assert tells(last, url, "connection refused")
     assert list(sessions.iterdir()) == []
 
 
@@ -65,7 +110,7 @@ def test_a_pipe_gives_up_in_the_end_and_the_next_goes_on(
             assert program.out.next() == "Watcher"
             proxy.down = True
             program.type("2 hi")
-            assert program.wait() == 1
+            assert program.wait() == KEPT
             *told, last = program.err.rest()
             assert told == [
                 NO_ANSWER_YET,
@@ -74,10 +119,14 @@ def test_a_pipe_gives_up_in_the_end_and_the_next_goes_on(
             assert tells(last, url, "no answer")
         # Nobody is there, so what is known is kept.
         done = run("connect", "--timeout", "0.1", url, stdin=b"5\n")
-        assert done.returncode == 1
+        assert done.returncode == KEPT
+        assert done.stderr.decode().splitlines()[1:-1] == [
+            "Not answered yet, and to be asked again the next time: 2 hi",
+            "Not sent: 1 line: 5",
+        ]
         proxy.down = False
         done = run("connect", url, stdin=b"2 ho\n")
-        assert done.stderr == b"Done, from before: 2 hi\nResuming as Alice; nothing new.\n"
+        assert done.stderr == b"Resuming as Alice; nothing new.\nDone, from before: 2 hi\n"
     assert watcher.ask(b"5") == b"Alice has joined\nAlice: hi\nAlice: ho"
 
 
@@ -101,7 +150,96 @@ def test_a_signal_ends_it_though_an_answer_is_awaited(
         program.process.send_signal(number)
         assert program.wait() == 0
         assert time.monotonic() - began < DEADLINE / 2
-        assert program.err.rest()[0] == ""
+        assert program.err.rest() == [
+            "Not answered yet, and to be asked again the next time: 2 hi"
+            if where == "in the middle"
+            else "Not sent: 1 line: 2 hi (and whatever follows in the input)"
+        ]
+
+
+def test_what_was_not_sent_when_the_server_stopped_is_told(server: RunningServer) -> None:
+    url = f"udp://127.0.0.1:{server.port}"
+    with Program("connect", "--timeout", "0.1", url) as program:
+        program.type("1 Alice")
+        server.program.err.until("Alice joined")
+        server.stop()
+        program.type("\n".join(f"2 {number}" for number in range(100)))
+        program.stdin.close()
+        assert program.wait() == KEPT
+        still_trying, *kept, unsent, _ = program.err.rest()
+    assert still_trying == NO_ANSWER_YET
+    assert kept == [
+        f"Not answered yet, and to be asked again the next time: 2 {number}"
+        for number in range(len(kept))
+    ]
+    assert unsent == (
+        f"Not sent: {100 - len(kept)} lines, of which the first is: 2 {len(kept)}"
+    )
+
+
+# When the session cannot be kept.
+
+
+def connect_without_room(*arguments: str, piped: bytes) -> "subprocess.CompletedProcess[bytes]":
+    """Run ``connect`` where no file can have a byte."""
+    import resource
+
+    return subprocess.run(
+        [*CONNECT, *arguments],
+        input=piped,
+        capture_output=True,
+        timeout=DEADLINE,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)),  # noqa: PLW1509
+    )
+
+
+@POSIX
+def test_a_session_that_cannot_be_kept_up_is_left_as_it_is(
+    server: RunningServer, watcher: Member, sessions: Path
+) -> None:
+    connect(server, b"1 Alice\n")
+    watcher.ask(b"2 hi")
+    url = f"udp://127.0.0.1:{server.port}"
+    (path,) = sessions.glob("*.json")
+    before = path.read_bytes()
+    done = connect_without_room(url, piped=b"5\n2 ho\n")
+    assert (done.stdout, done.returncode) == (b"", 1)
+    assert done.stderr.decode().splitlines() == [
+        "Not sent: 2 lines, of which the first is: 5",
+        f"Error: {url}: your session as Alice cannot be kept up in {path}: File too large.",
+    ]
+    assert path.read_bytes() == before
+    assert {found.suffix for found in sessions.iterdir()} == {".json", ".lock"}
+    assert connect(server, b"5\n") == ["Watcher: hi"]
+    assert watcher.ask(b"5") == b""
+
+
+@POSIX
+def test_a_new_session_that_cannot_be_kept_is_one_line_and_leaves(
+    server: RunningServer, watcher: Member, sessions: Path
+) -> None:
+    url = f"udp://127.0.0.1:{server.port}"
+    done = connect_without_room(url, piped=b"1 Alice\n2 hi\n")
+    assert (done.stdout, done.returncode) == (b"Watcher\n", 0)
+    path = sessions / f"127.0.0.1_{server.port}.1.json"
+    assert done.stderr.decode() == f"Your session cannot be kept in {path}: File too large.\n"
+    assert watcher.ask(b"5") == b"Alice has joined\nAlice: hi\nAlice has left the group"
+    assert list(sessions.iterdir()) == []
+
+
+def test_a_session_that_cannot_be_locked_is_not_silently_left_aside(
+    server: RunningServer, sessions: Path
+) -> None:
+    connect(server, b"1 Alice\n")
+    (path,) = sessions.glob("*.json")
+    path.with_suffix(".lock").unlink()
+    path.with_suffix(".lock").mkdir()
+    done = run("connect", "127.0.0.1", str(server.port), stdin=b"5\n")
+    assert (done.stdout, done.returncode) == (b"", 1)
+    unsent, last = done.stderr.decode().splitlines()
+    assert unsent == "Not sent: 1 line: 5"
+    assert f"your session as Alice cannot be kept up in {path}: " in last
 
 
 # When what it shows cannot be written.
@@ -209,6 +347,27 @@ def test_without_standard_error_it_works_as_well(server: RunningServer) -> None:
 
 
 # What is piped in.
+
+
+@POSIX
+def test_an_input_that_does_not_block_is_waited_for(server: RunningServer) -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    with subprocess.Popen(
+        [*CONNECT, "127.0.0.1", str(server.port)],
+        stdin=reading,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout
+        for _ in range(2):
+            wait_until_idle(process)
+            os.write(writing, b"6\n")
+            assert process.stdout.readline() == b"Illegal request\n"
+        os.close(writing)
+        _, err = process.communicate(timeout=DEADLINE)
+        assert (err, process.returncode) == (b"", 0)
+    os.close(reading)
 
 
 @POSIX

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from groupchat.client.conversation import PLAIN_HELP
+from groupchat.client.plain_conversation import PLAIN_HELP
 from groupchat.core.sessions.messages import Refusal
-from tests.cli.scripted import ScriptedServer, SeedServer, Terminal
+from tests.cli.scripted import KEPT, ScriptedServer, SeedServer, Terminal
 from tests.client.keyed import answered
 from tests.client.ports import free_port
 from tests.processes import Program, eventually, run, serving
@@ -153,7 +153,7 @@ def test_a_server_that_knows_no_sessions_any_more_is_one_line_and_the_end() -> N
         assert first.stop() == 0
         with contextlib.closing(PlainTcpServer(port)):
             program.type("2 hi")
-            assert program.wait() == 1
+            assert program.wait() == KEPT
             assert program.err.rest()[-1] == (
                 f"Error: {url}: the server knows no sessions any more."
             )
@@ -175,7 +175,10 @@ def test_a_server_of_another_version_gives_no_session() -> None:
 def test_at_a_terminal_the_help_is_that_of_the_plain_protocol(plain: tuple[str, Plain]) -> None:
     url, _ = plain
     with Terminal("connect", url) as terminal:
-        assert terminal.until(b"> ") == f"{PLAIN_HELP}\r\n> ".encode()
+        assert terminal.until(b"> ").decode() == (
+            "The server keeps no sessions, so Ctrl-C and Ctrl-D leave the group.\r\n"
+            f"{PLAIN_HELP}\r\n> "
+        )
         terminal.type(b"6\r")
         assert terminal.until(b"> ") == b"6\r\nIllegal request\r\n> "
         terminal.type(b"4\r")

@@ -71,7 +71,7 @@ def test_it_goes_on_after_the_end_of_the_input_until_ctrl_c(
     assert follower.out.next() == "Watcher: one"
     follower.process.send_signal(signal.SIGINT)
     assert follower.wait() == 0
-    assert follower.err.rest() == [""]
+    assert follower.err.rest() == []
     watcher.ask(b"2 two")
     url = f"{transport}://127.0.0.1:{server.port}"
     with Program("connect", "--follow", url) as again:
@@ -134,16 +134,38 @@ def test_without_anybody_in_the_group_there_is_nothing_to_follow(server: Running
     )
 
 
+@POSIX
+def test_who_is_sent_away_is_told() -> None:
+    with serving("--max-idle", "1", "0") as server:
+        url = f"tcp://127.0.0.1:{server.port}"
+        with Program("connect", "--follow", url) as follower:
+            follower.type("1 Alice")
+            follower.stdin.close()
+            server.program.err.until("Alice joined")
+            follower.process.send_signal(signal.SIGSTOP)  # else it says now and then that it is there
+            server.program.err.until("Alice left")
+            follower.process.send_signal(signal.SIGCONT)
+            told, last = follower.err.rest()
+            assert told == "You are not in the group any more. To join again: 1 Alice"
+            assert last == (
+                f"Error: {url}: you are not in the group, so there is nothing to follow. "
+                "Join: 1 NAME."
+            )
+            assert follower.wait() == 1
+
+
 @TRANSPORTS
 def test_a_server_that_was_away_is_followed_again(tmp_path: Path, transport: str) -> None:
     port = free_port()
     journal = ["--journal", str(tmp_path / "chat.journal"), str(port)]
     with Program("connect", "--follow", f"{transport}://127.0.0.1:{port}") as follower:
+        follower.type("1 Alice")
         assert follower.wait() == 1  # never reached
     with serving(*journal) as server:
         run("connect", f"udp://127.0.0.1:{port}", stdin=b"1 Alice\n")
         with Program(
-            "connect", "--follow", "--timeout", "0.5", f"{transport}://127.0.0.1:{port}"
+            *["connect", "--follow", "--as", "Alice", "--timeout", "0.5"],
+            f"{transport}://127.0.0.1:{port}",
         ) as follower:
             assert follower.err.next() == "Resuming as Alice; nothing new."
             server.program.process.kill()
@@ -186,19 +208,83 @@ def test_at_a_terminal_news_comes_above_the_prompt(
     with Terminal("connect", "--follow", url) as terminal:
         assert terminal.until(b"> ") == f"{HELP}\r\n> ".encode()
         terminal.type(b"1 Alice\r")
-        terminal.until(b"Watcher\r\n> ")
+        terminal.until(b"Watcher\r\n")
+        terminal.until(b"> ")
         watcher.ask(b"2 one")
-        terminal.until(b"\r  \rWatcher: one\r\n> ")
+        terminal.until(b" \rWatcher: one\r\n")
+        terminal.until(b"> ")
         terminal.type(b"2 half a li")
         terminal.until(b"2 half a li")
         watcher.ask(b"2 two")
-        wiped = b"\r" + b" " * len("> 2 half a li") + b"\r"
-        terminal.until(wiped + b"Watcher: two\r\n> 2 half a li")
+        terminal.until(b"\r" + b" " * 79 + b"\rWatcher: two\r\n")
+        terminal.until(b"> 2 half a li")
         terminal.type(b"ne\r")
         terminal.until(b"ne\r\n> ")
         eventually(lambda: watcher.ask(b"5") == b"Alice: half a line")
         terminal.type(b"4\r")
         assert terminal.wait() == 0
+
+
+CTRL_A, CTRL_D = b"\x01", b"\x04"
+
+
+@POSIX
+@pytest.mark.parametrize(
+    ("typed", "seen"),
+    [
+        (b"2 " + b"0123456789" * 10, b"0123456789"),
+        ("2 漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字".encode(), "漢字漢字漢字".encode()),
+        (b"hello" + CTRL_A + b"2 ", b"2 hello"),
+    ],
+    ids=["longer than the window", "wide characters", "cursor in the middle"],
+)
+def test_what_is_seen_of_the_typed_line_is_what_is_sent(
+    server: RunningServer, watcher: Member, typed: bytes, seen: bytes
+) -> None:
+    pytest.importorskip("readline")
+    url = f"udp://127.0.0.1:{server.port}"
+    env = {"TERM": "vt100", "LC_ALL": "C.UTF-8"}
+    with Terminal("connect", "--follow", url, env=env) as terminal:
+        terminal.resize(40)
+        terminal.until(b"> ")
+        terminal.type(b"1 Alice\r")
+        terminal.until(b"Watcher\r\n")
+        terminal.until(b"> ")
+        terminal.type(typed)
+        terminal.until(seen[-4:])
+        for text in (b"one", b"two"):
+            watcher.ask(b"2 " + text)
+            above = terminal.until(b"\r\x1b[JWatcher: " + text + b"\r\n")
+            assert b"\x1bM" not in above  # nothing else is ever wiped: no row above
+            assert b"\x1b[A" not in above
+            terminal.until(seen)
+        terminal.type(b"!\r")
+        sent = typed.replace(b"hello" + CTRL_A + b"2 ", b"2 !hello")
+        sent = sent if b"!" in sent else sent + b"!"
+        assert news_until(watcher, b"Alice: " + sent[2:])
+        terminal.type(CTRL_D)
+        assert terminal.wait() == 0
+        terminal.until(b"You stay in the group as Alice. Connect again to go on.")
+
+
+@POSIX
+def test_after_a_pause_the_line_is_edited_on(server: RunningServer) -> None:
+    pytest.importorskip("readline")
+    with Terminal("connect", "--follow", "127.0.0.1", str(server.port)) as terminal:
+        before = terminal.settings()
+        terminal.until(b"> ")
+        terminal.type(b"1 Alicia")
+        terminal.until(b"1 Alicia")
+        editing = terminal.settings()
+        assert editing != before
+        terminal.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, terminal.process.pid, os.WSTOPPED | os.WNOWAIT)
+        terminal.change(before)  # as a shell does
+        terminal.process.send_signal(signal.SIGCONT)
+        terminal.until(b"> 1 Alicia")
+        assert terminal.settings() == editing
+        terminal.type(b"\x7f\x7fe\r")
+        server.program.err.until("Alice joined")
 
 
 @POSIX

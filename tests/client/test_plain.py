@@ -8,7 +8,7 @@ from groupchat.core import ILLEGAL_REQUEST
 from groupchat.core.plain import NOT_STORED, TOO_MANY
 from tests.cli.scripted import ScriptedServer
 from tests.client.loops import in_loop
-from tests.processes import run
+from tests.processes import Program, eventually, run
 
 
 class Scripted:
@@ -90,9 +90,16 @@ def test_a_late_word_that_there_was_too_much_is_no_news() -> None:
             return [b"", TOO_MANY, NOT_STORED, ILLEGAL_REQUEST]
         return [b"news"] if request == b"5" else [b""]
 
-    with ScriptedServer(answer) as server:
-        done = run("connect", "--plain", "127.0.0.1", str(server.port), stdin=b"2 hi\n5\n4\n")
-    assert (done.stdout, done.returncode) == (b"news\n", 0)
+    with (
+        ScriptedServer(answer) as server,
+        Program("connect", "--plain", "127.0.0.1", str(server.port)) as program,
+    ):
+        program.type("2 hi")
+        eventually(lambda: server.requests == [b"2 hi"])  # and all that has been answered
+        program.type("5")
+        program.type("4")
+        assert program.out.rest() == ["news"]
+        assert program.wait() == 0
 
 
 def test_after_4_that_was_not_carried_out_it_goes_on() -> None:

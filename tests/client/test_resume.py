@@ -108,9 +108,48 @@ def test_what_is_piped_in_may_begin_with_the_join_every_time(
         assert out == "Watcher\n"
         assert bool(err) is bool(count)
     assert news_until(watcher, b"Alice: The backup is done")[0] == b"Alice has joined"
-    # But once is enough, and another name is another matter.
-    assert connect(server, b"1 Alice\n1 Alice\n")[0] == "Watcher\nIllegal request\n"
-    assert connect(server, b"1 Bob\n1 Alice\n")[0] == "Illegal request\n" * 2
+    # But once is enough.
+    assert connect(server, b"1  ALICE\n1 Alice\n")[0] == "Watcher\nIllegal request\n"
+
+
+def test_two_scripts_are_two_members(server: RunningServer, watcher: Member) -> None:
+    for _ in range(2):
+        connect(server, b"1 Backup\n2 from Backup\n")
+        connect(server, b"1 Monitor\n2 from Monitor\n")
+    seen = news_until(watcher, b"Monitor: from Monitor")
+    seen += watcher.ask(b"5").splitlines()
+    assert [line for line in seen if b": " in line] == [
+        b"Backup: from Backup",
+        b"Monitor: from Monitor",
+    ] * 2
+
+
+def test_a_session_can_be_chosen_by_its_name(server: RunningServer) -> None:
+    connect(server, b"1 Alice\n")
+    connect(server, b"1 Bob\n")
+    assert connect(server, b"who\n", "--as", "ALICE") == (
+        "Bob\n",
+        "Resuming as Alice; 1 new.\n",
+    )
+    assert connect(server, b"who\n", "--as", "Carol") == ("Illegal request\n", "")
+
+
+@pytest.mark.parametrize("options", [[], ["--as", "Alice"]], ids=["in the middle", "--as"])
+def test_nobody_speaks_as_somebody_else(
+    server: RunningServer, watcher: Member, options: list[str]
+) -> None:
+    connect(server, b"1 Alice\n")
+    piped = b"1 Bob\n2 from Bob\n" if options else b"5\n1 Bob\n2 from Bob\n"
+    url = f"udp://127.0.0.1:{server.port}"
+    done = run("connect", *options, url, stdin=piped)
+    assert done.returncode == 1
+    assert done.stderr.decode().splitlines() == [
+        "Resuming as Alice; nothing new.",
+        "Not sent: 2 lines, of which the first is: 1 Bob",
+        f"Error: {url}: this is your session as Alice, and the input says: 1 Bob. "
+        "To be somebody else: --as NAME, or --new.",
+    ]
+    assert watcher.ask(b"5") == b"Alice has joined"
 
 
 # Where the session is kept.
@@ -143,10 +182,16 @@ def test_two_at_the_same_time_are_two_members(server: RunningServer) -> None:
             program.stdin.close()
             assert program.wait() == 0
     with Program("connect", url) as first:
+        first.type("6")
         assert first.err.next().startswith("Resuming as Alice; ")
         with Program("connect", url) as second:
+            second.type("6")
             assert second.err.next().startswith("Resuming as Bob; ")
-            assert connect(server, b"5\n") == ("Illegal request\n", "")
+            for options, name in (["--as", "ALICE"], "Alice"), (["--as", "bob"], "Bob"):
+                assert connect(server, b"5\n", *options) == (
+                    "Illegal request\n",
+                    f"Your session as {name} is in use; this is a new one.\n",
+                )
 
 
 def test_a_new_session_can_be_wanted(server: RunningServer) -> None:
@@ -194,8 +239,7 @@ def test_a_signal_ends_it_and_it_stays_in_the_group(
         assert program.out.next() == "Watcher"
         program.process.send_signal(number)
         assert program.wait() == 0
-        assert program.out.rest() == []
-        assert program.err.rest() == [""]
+        assert program.out.rest() == program.err.rest() == []
     watcher.ask(b"2 hi")
     assert connect(server, b"5\n") == ("Watcher: hi\n", "Resuming as Alice; 1 new.\n")
 
@@ -218,7 +262,6 @@ def test_what_was_under_way_when_it_was_ended_is_done_once(
             program.process.send_signal(signal.SIGINT)
             assert program.wait() == 0
             assert program.err.rest() == [
-                "",
                 "Not answered yet, and to be asked again the next time: 2 hi",
             ]
         if arrives:
@@ -226,7 +269,7 @@ def test_what_was_under_way_when_it_was_ended_is_done_once(
         proxy.mute = proxy.down = False
         done = run("connect", "127.0.0.1", str(proxy.port), stdin=b"2 ho\n")
         assert done.stdout == b""
-        assert done.stderr == b"Done, from before: 2 hi\nResuming as Alice; nothing new.\n"
+        assert done.stderr == b"Resuming as Alice; nothing new.\nDone, from before: 2 hi\n"
     seen = news_until(watcher, b"Alice: ho")
     assert seen.count(b"Alice: hi") == (0 if arrives else 1)
 
@@ -249,8 +292,8 @@ def test_what_was_under_way_can_turn_out_to_be_refused(
         done = run("connect", "127.0.0.1", str(proxy.port), stdin=b"who\n5\n")
     assert done.stdout == b"Bob\nWatcher changed his name to Bob\n"
     assert done.stderr.decode().splitlines() == [
-        "Not done, from before: 3 Bob (the name is in use)",
         "Resuming as Alice; 1 new.",
+        "Not done, from before: 3 Bob (the name is in use)",
     ]
 
 
@@ -269,14 +312,14 @@ def test_a_join_that_was_under_way_makes_a_member(server: RunningServer, watcher
         done = run("connect", "127.0.0.1", str(proxy.port), stdin=b"who\n")
     assert done.stdout == b"Watcher\n"
     assert done.stderr.decode().splitlines() == [
-        "Done, from before: 1 Alice",
         "Resuming as Alice; nothing new.",
+        "Done, from before: 1 Alice",
     ]
     assert watcher.ask(b"5") == b"Alice has joined"
 
 
 @POSIX
-def test_a_long_message_of_which_only_a_part_was_sent_is_not_said(
+def test_a_long_message_of_which_only_a_part_was_sent_goes_on(
     server: RunningServer, watcher: Member
 ) -> None:
     with Proxy(server.port, GOOD) as proxy:
@@ -284,17 +327,19 @@ def test_a_long_message_of_which_only_a_part_was_sent_is_not_said(
             program.type("1 Alice")
             assert program.out.next() == "Watcher"
             proxy.down = True
-            program.type("2 " + "x" * 2_000)
+            program.type("2 " + "x" * 2_000 + "\n2 after")
             assert program.err.next() == "no answer yet, still trying"
-            program.process.kill()
-            program.wait()
+            program.process.send_signal(signal.SIGTERM)
+            assert program.wait() == 0
+            kept, unsent = program.err.rest()
+            assert kept.startswith("Not answered yet, and to be asked again the next time: 2 xx")
+            assert unsent == "Not sent: 1 line: 2 after (and whatever follows in the input)"
         proxy.down = False
         done = run("connect", "127.0.0.1", str(proxy.port), stdin=b"2 hi\n")
     first, second = done.stderr.decode().splitlines()
-    assert first.startswith("Not done, from before: ~0 2 xxx")
-    assert first.endswith("(only a part of it was sent)")
-    assert second == "Resuming as Alice; nothing new."
-    assert watcher.ask(b"5") == b"Alice has joined\nAlice: hi"
+    assert first == "Resuming as Alice; nothing new."
+    assert second.startswith("Done, from before: 2 xxx")
+    assert watcher.ask(b"5") == b"Alice has joined\nAlice: %b\nAlice: hi" % (b"x" * 2_000)
 
 
 @POSIX
@@ -308,7 +353,8 @@ def test_who_is_killed_at_any_moment_misses_nothing(
     shown: list[list[str]] = []
     said = 0
     for _ in range(12):
-        with Program("connect", "--follow", f"{transport}://127.0.0.1:{server.port}") as program:
+        url = f"{transport}://127.0.0.1:{server.port}"
+        with Program("connect", "--follow", "--as", "Alice", url) as program:
             assert program.err.next().startswith("Resuming as Alice; ")
             for _ in range(dice.randrange(60)):
                 watcher.ask(b"2 %d" % said)
@@ -332,6 +378,10 @@ def test_who_is_killed_at_any_moment_misses_nothing(
 
 
 CTRL_C, CTRL_D = b"\x03", b"\x04"
+
+
+def test_the_help_fits_a_narrow_terminal() -> None:
+    assert len(HELP) <= 80
 
 
 @POSIX
@@ -405,12 +455,27 @@ def test_a_server_that_has_forgotten_everything_is_one_line_and_a_new_session(
     with serving("--journal", ":memory:", str(port)) as server:
         connect(server, b"1 Alice\n")
     with serving("--journal", ":memory:", str(port)) as server:
-        assert connect(server, b"5\n1 Alice\n", transport=transport) == (
-            "Illegal request\n",
+        assert connect(server, b"1 Alice\n2 hi\n", transport=transport) == (
+            "",
             "The server does not know you as Alice any more. To join again: 1 Alice\n",
         )
         assert len(list(sessions.glob("*.json"))) == 1
         assert connect(server)[1] == "Resuming as Alice; nothing new.\n"
+
+
+def test_what_is_for_a_session_that_was_forgotten_is_for_no_other(sessions: Path) -> None:
+    port = free_port()
+    with serving("--journal", ":memory:", str(port)) as server:
+        connect(server, b"1 Alice\n")
+    with serving("--journal", ":memory:", str(port)):
+        done = run("connect", f"udp://127.0.0.1:{port}", stdin=b"2 hi\n2 ho\n")
+    assert (done.stdout, done.returncode) == (b"", 1)
+    assert done.stderr.decode().splitlines() == [
+        "Not sent: 2 lines, of which the first is: 2 hi",
+        f"Error: udp://127.0.0.1:{port}: the server does not know you as Alice any more. "
+        "Connect again. To join again: 1 Alice.",
+    ]
+    assert not list(sessions.glob("*.json"))
 
 
 def test_a_server_that_forgets_in_the_middle_is_one_line_and_the_end(sessions: Path) -> None:
@@ -434,6 +499,21 @@ def test_a_server_that_forgets_in_the_middle_is_one_line_and_the_end(sessions: P
     assert not list(sessions.glob("*.json"))
 
 
+def test_an_old_copy_of_a_session_goes_on(server: RunningServer, sessions: Path) -> None:
+    connect(server, b"1 Alice\n")
+    (path,) = sessions.glob("*.json")
+    copy = path.read_bytes()
+    connect(server, b"".join(b"2 %d\n" % number for number in range(100)))
+    path.write_bytes(copy)
+    done = run("connect", "127.0.0.1", str(server.port), stdin=b"5\n2 hi\n")
+    assert (done.stdout, done.returncode) == (b"", 0)
+    told = done.stderr.decode().splitlines()
+    assert told[0] == (
+        "Your session had gone on since its file was copied, and goes on from there."
+    )
+    assert told[1].startswith("Resuming as Alice; ")
+
+
 def test_who_was_away_for_too_long_is_not_in_the_group_any_more(sessions: Path) -> None:
     with serving("--max-idle", "1", "0") as server:
         connect(server, b"1 Alice\n")
@@ -454,7 +534,7 @@ def test_a_restart_of_the_server_is_nothing_to_a_session(tmp_path: Path, transpo
         connect(server, b"1 Alice\n")
     with (
         serving(*journal) as first,
-        Program("connect", f"{transport}://127.0.0.1:{port}") as program,
+        Program("connect", "--as", "Alice", f"{transport}://127.0.0.1:{port}") as program,
     ):
         assert program.err.next() == "Resuming as Alice; nothing new."
         first.program.process.kill()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from groupchat import transports
-from groupchat.client import link, patience, session
+from groupchat.client import link, patience, redial, session
 from groupchat.client.patience import Silent
 from groupchat.client.session import Dial, Session
 from groupchat.core.sessions.client import Saved
@@ -269,7 +269,7 @@ def test_a_session_survives_that_the_server_sees_it_at_another_address(
 def test_a_session_tries_another_socket_when_its_own_leads_nowhere(
     server: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "MOVE_MILLISECONDS", 300)
+    monkeypatch.setattr(redial, "MOVE_MILLISECONDS", 300)
 
     async def scenario() -> None:
         with Proxy(server.port, GOOD) as proxy:
@@ -286,7 +286,7 @@ def test_who_listens_over_a_link_that_was_down_is_told_everything(
 ) -> None:
     monkeypatch.setattr(session, "HOLD_SECONDS", 1)
     monkeypatch.setattr(patience, "HOLD_SECONDS", 1)
-    monkeypatch.setattr(session, "MOVE_MILLISECONDS", 300)
+    monkeypatch.setattr(redial, "MOVE_MILLISECONDS", 300)
     bob = server.tcp()
     bob.ask(b"1 Bob")
 
@@ -418,7 +418,7 @@ OPENED = Opened(TOKEN)
 
 
 def test_a_connection_that_owes_an_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "ANSWER_MILLISECONDS", 100)
+    monkeypatch.setattr(redial, "ANSWER_MILLISECONDS", 100)
     answer = Answer(1, ("done",), Mark(0), Mark(0), 0)
     server = Scripted(iter([OPENED, b""]), iter([answer]))
 

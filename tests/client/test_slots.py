@@ -13,8 +13,11 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from groupchat.client import lock, state
-from groupchat.client.state import FILE_BYTES, Slot, server_name
+from groupchat.client import lock, statefile
+from groupchat.client.address import Address
+from groupchat.client.failures import Over
+from groupchat.client.slots import Slot
+from groupchat.client.statefile import FILE_BYTES
 from groupchat.core.sessions.client import Saved
 from tests.transports.recorder import POSIX
 
@@ -41,8 +44,9 @@ class Taker:
         self.told = told
         self.slots: list[Slot] = []
 
-    def __call__(self, server: str = SERVER, *, new: bool = False) -> Slot:
-        self.slots.append(Slot.take(self.folder, server, self.told.append, new=new))
+    def __call__(self, server: str = SERVER, *, name: str | None = None, new: bool = False) -> Slot:
+        told = self.told.append
+        self.slots.append(Slot.take(self.folder, server, told, name=name, new=new))
         return self.slots[-1]
 
     def used(self, saved: Saved = SAVED, name: str = "Alice", age: int = 0) -> Slot:
@@ -98,6 +102,23 @@ def test_a_new_session_can_be_wanted(take: Taker) -> None:
     assert take().name == "Alice"
 
 
+def test_the_session_of_a_name_can_be_wanted(take: Taker, told: list[str]) -> None:
+    for age, name in enumerate(["Carol", "Àlice  B", "Bob"]):
+        take.used(name=name, age=age)
+    assert take(name="àlice b").name == "Àlice  B"
+    assert take(name="Dave").saved is None
+    assert told == []
+    assert take(name="Àlice B").saved is None
+    assert told == ["Your session as Àlice  B is in use; this is a new one."]
+
+
+def test_whose_join_was_under_way_has_that_name(take: Taker) -> None:
+    joining = Saved("0" * 32, 1, 0, joined=False, commands=(b"1 Alice",))
+    take.used(joining, name="")
+    assert take(name="Bob").saved is None
+    assert take(name="Alice").saved == joining
+
+
 def test_servers_have_slots_of_their_own(take: Taker) -> None:
     with take("example.org:1") as slot:
         slot.write(SAVED)
@@ -116,15 +137,15 @@ def test_servers_have_slots_of_their_own(take: Taker) -> None:
     ],
 )
 def test_a_server_is_called_the_same_however_it_is_written(host: str, name: str) -> None:
-    assert server_name(host, 5) == name
+    assert Address("udp", host, 5).server == name
 
 
 @pytest.mark.parametrize("host", ["::1", "../../etc", "a/b", "ä.example", "x" * 250, "a%2Fb", "*"])
 def test_any_name_of_a_host_is_the_name_of_a_file(take: Taker, folder: Path, host: str) -> None:
-    with take(server_name(host, 5)) as slot:
+    with take(Address("udp", host, 5).server) as slot:
         slot.write(SAVED)
     assert {path.parent for path in folder.rglob("*")} == {folder}
-    assert take(server_name(host, 5)).saved == SAVED
+    assert take(Address("udp", host, 5).server).saved == SAVED
 
 
 def test_nothing_is_left_when_nothing_is_kept(take: Taker, folder: Path) -> None:
@@ -179,6 +200,21 @@ def test_people_can_read_a_file(take: Taker, folder: Path) -> None:
     assert fields["commands"] == ["2 grüß €"]
 
 
+def test_a_file_of_before_long_messages_went_on_is_read(take: Taker, folder: Path) -> None:
+    take.used()
+    (path,) = folder.glob("*.json")
+    fields = json.loads(path.read_bytes())
+    del fields["command"], fields["check"]
+    path.write_text(json.dumps({**fields, "check": statefile._check(fields)}) + "\n")
+    assert take().saved == SAVED
+
+
+def test_the_whole_of_a_long_message_is_kept(take: Taker) -> None:
+    long = evolve(SAVED, commands=(b"~0 2 gr",), command="2 grüß".encode())
+    take.used(long)
+    assert take().saved == long
+
+
 def test_a_file_does_not_grow_for_ever(take: Taker, folder: Path) -> None:
     slot = take()
     for number in range(1_000):
@@ -196,7 +232,7 @@ def test_a_file_does_not_grow_for_ever(take: Taker, folder: Path) -> None:
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What is asked of the disk."""
     calls: list[str] = []
-    replace, sync, sync_folder = Path.replace, state._sync, state._sync_folder
+    replace, sync, sync_folder = Path.replace, statefile._sync, statefile._sync_folder
 
     def noted_sync(descriptor: int) -> None:
         calls.append("sync")
@@ -210,8 +246,8 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         calls.append(f"{path.suffix} takes the place of {target.suffix}")
         return replace(path, target)
 
-    monkeypatch.setattr(state, "_sync", noted_sync)
-    monkeypatch.setattr(state, "_sync_folder", noted_folder)
+    monkeypatch.setattr(statefile, "_sync", noted_sync)
+    monkeypatch.setattr(statefile, "_sync_folder", noted_folder)
     monkeypatch.setattr(Path, "replace", noted_replace)
     return calls
 
@@ -280,7 +316,7 @@ def test_whoever_is_killed_while_he_begins_a_file_leaves_the_old_one(
     slot = take()
     with monkeypatch.context() as patch:
         if when == "_sync":
-            patch.setattr(state, "_sync", die)
+            patch.setattr(statefile, "_sync", die)
         else:
             patch.setattr(Path, "replace", die)
         with pytest.raises(Killed):
@@ -295,7 +331,7 @@ def test_whoever_is_killed_while_he_begins_a_file_leaves_the_old_one(
 LOCK = """
 import sys
 from pathlib import Path
-from groupchat.client.state import Slot
+from groupchat.client.slots import Slot
 slot = Slot.take(Path(sys.argv[1]), sys.argv[2], print)
 print(slot.name, flush=True)
 sys.stdin.read()
@@ -358,19 +394,29 @@ def test_a_slot_that_was_filled_while_we_took_it_is_not_ours(
     assert filled[0].read_bytes() == b"{}"
 
 
+@pytest.mark.parametrize("when", ["it is looked at", "it is opened"])
 def test_a_session_that_its_owner_has_just_left_is_passed_over(
-    take: Taker, monkeypatch: pytest.MonkeyPatch
+    take: Taker, told: list[str], monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
     take.used()
-    used = Path.iterdir
+    used, take_lock = Path.iterdir, lock._lock
 
     def late(folder: Path) -> Iterator[Path]:
         for path in list(used(folder)):
             path.unlink()
             yield path
 
-    monkeypatch.setattr(Path, "iterdir", late)
+    def later(descriptor: int) -> None:
+        for path in take.folder.glob("*.json"):
+            path.unlink()
+        take_lock(descriptor)
+
+    if when == "it is looked at":
+        monkeypatch.setattr(Path, "iterdir", late)
+    else:
+        monkeypatch.setattr(lock, "_lock", later)
     assert take().saved is None
+    assert told == []
 
 
 # What is wrong.
@@ -378,6 +424,17 @@ def test_a_session_that_its_owner_has_just_left_is_passed_over(
 
 def always(data: bytes) -> Callable[[bytes], bytes]:
     return lambda _: data
+
+
+def with_fields(**fields: object) -> Callable[[bytes], bytes]:
+    """Return what gives a file other fields, and the right checksum."""
+
+    def damage(data: bytes) -> bytes:
+        changed = {**json.loads(data), **fields}
+        del changed["check"]
+        return json.dumps({**changed, "check": statefile._check(changed)}).encode() + b"\n"
+
+    return damage
 
 
 @pytest.mark.parametrize(
@@ -392,12 +449,21 @@ def always(data: bytes) -> Callable[[bytes], bytes]:
         always(b"[" * 100_000),
         lambda data: data.replace(b'"position": 20', b'"position": 21'),
         lambda data: data.replace(b'"check"', b'"chuck"'),
+        with_fields(number="7"),
+        with_fields(position=True),
+        with_fields(name=None),
+        with_fields(commands=[5]),
+        with_fields(commands="5"),
+        with_fields(token="x\n"),
+        with_fields(said=None),
         lambda data: data.replace(b'"groupchat session": 1', b'"groupchat session": 0'),
         lambda data: data.replace(b'"groupchat session": 1', b'"groupchat session": "x"'),
     ],
     ids=[
         *["empty", "cut", "text", "a list", "nothing", "not UTF-8", "deep"],
-        *["another position", "no checksum", "version 0", "no version"],
+        *["another position", "no checksum"],
+        *["number", "position", "name", "command", "commands", "token", "said"],
+        *["version 0", "no version"],
     ],
 )
 def test_a_damaged_file_is_one_line_and_is_put_aside(
@@ -410,7 +476,7 @@ def test_a_damaged_file_is_one_line_and_is_put_aside(
     with take() as slot:
         assert slot.saved is None
         aside = path.with_suffix(".damaged")
-        assert told == [f"Your session is damaged, and now in {aside}. Beginning a new one."]
+        assert told == [f"Your session is damaged, and now in {aside}."]
         assert aside.read_bytes() == data
         slot.write(SAVED)
     assert take().saved == SAVED
@@ -473,26 +539,69 @@ def test_a_folder_that_cannot_be_made_is_one_line_and_nothing_is_kept(
     assert told == [f"Your session cannot be kept in {folder}: File exists."]
 
 
-def test_a_full_disk_is_one_line_and_the_old_file_goes(
+class Full(io.RawIOBase):
+    """A file on a disk that has become full."""
+
+    def write(self, _: object) -> int:
+        return 10  # bytes had room
+
+
+def fill(slot: Slot, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert slot._file
+    slot._file.close()
+    monkeypatch.setattr(slot._file, "_file", Full())
+
+
+def test_a_full_disk_is_one_line_and_the_file_of_a_new_session_goes(
     take: Taker, folder: Path, told: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """For its numbers have been used by then."""
-
-    class Full(io.RawIOBase):
-        def write(self, _: object) -> int:
-            return 10  # bytes had room
-
     slot = take()
     slot.write(SAVED)
-    assert slot._file
-    slot._file.close()
-    monkeypatch.setattr(slot, "_file", Full())
+    fill(slot, monkeypatch)
     slot.write(evolve(SAVED, number=8))
     slot.write(evolve(SAVED, number=9))
     path = folder / "example.org_12345.1.json"
     assert told == [f"Your session cannot be kept in {path}: No space left on device."]
     assert not slot.kept
     assert not list(folder.glob("*.json"))
+
+
+@pytest.mark.parametrize("when", ["at first", "later"])
+def test_a_session_that_was_there_before_is_left_as_it_is_when_the_disk_is_full(
+    take: Taker, folder: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    def refuse(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    take.used()
+    slot, there = take(), SAVED
+    with monkeypatch.context() as patch:
+        if when == "later":
+            there = evolve(SAVED, number=8)
+            slot.write(there)
+            fill(slot, patch)
+        else:
+            patch.setattr(statefile, "_sync", refuse)
+        for _ in range(2):
+            with pytest.raises(Over, match="Alice cannot be kept up in .*: No space left"):
+                slot.write(evolve(SAVED, number=9))
+    assert (slot.saved, slot.kept) == (there, True)
+    slot.close()
+    assert [path.suffix for path in folder.iterdir()].count(".new") == 0
+    assert take().saved == there
+
+
+def test_a_session_that_cannot_be_locked_is_not_left_aside(
+    take: Taker, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: int) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    take.used()
+    monkeypatch.setattr(lock, "_lock", refuse)
+    with pytest.raises(Over, match="your session as Alice cannot be kept up in .*Read-only"):
+        take()
 
 
 def test_a_system_that_cannot_lock_is_one_line(
@@ -515,7 +624,7 @@ def test_not_every_folder_can_be_synced(
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(os, "fsync", refuse)  # of files, it is fdatasync() where there is one
-    monkeypatch.setattr(state, "_sync", lambda _: None)
+    monkeypatch.setattr(statefile, "_sync", lambda _: None)
     slot = take()
     slot.write(SAVED)
     assert slot.kept is kept
