@@ -2,8 +2,10 @@
 
 import pytest
 
-from groupchat.core.sessions import server
-from groupchat.core.sessions.messages import Answer, Ask, Mark, Open, Opened, Prove, decode_reply
+from groupchat.core.sessions import answers
+from groupchat.core.sessions.replies import Answer, Opened, Prove, decode_reply
+from groupchat.core.sessions.requests import Ask, Open
+from groupchat.core.sessions.wire import Mark
 from groupchat.server import Limits
 from groupchat.server.audience import MAX_WAIT_SECONDS
 from tests.core.sessions.desk import NONCE
@@ -423,7 +425,7 @@ def test_own_events_are_not_pushed_but_passed(
     alice = following(world, "Alice")
     assert alice.ask(b"2 own").results == ("done",)
     assert not alice.peer.pushed
-    monkeypatch.setattr(server, "STREAM_REPLY_BYTES", 150)  # names leave no room for news
+    monkeypatch.setattr(answers, "STREAM_REPLY_BYTES", 150)  # names leave no room for news
     answer = alice.ask(b"2 own", who=True)
     assert (answer.names, answer.stop) == (("Bob",), alice.mark)
     assert answer.stop < Mark(answer.end)

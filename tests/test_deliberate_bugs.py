@@ -311,8 +311,8 @@ BUGS = [
     ),
     Bug(
         "a message that was altered on its way is not believed",
-        "core/sessions/messages.py",
-        "return message if _sealed(message) == whole else None",
+        "core/sessions/wire.py",
+        "return message if sealed(message, key) == whole else None",
         "return message",
         "tests/core/sessions",
     ),
@@ -482,8 +482,8 @@ BUGS = [
     ),
     Bug(
         "nobody can answer in the server's name",
-        "core/sessions/messages.py",
-        "return message if _sealed(message, key) == whole else None",
+        "core/sessions/wire.py",
+        "return message if sealed(message, key) == whole else None",
         "return message if whole[:1] == b'@' else None",
         "tests/core/test_session_client.py -k servers_name",
     ),

@@ -11,8 +11,10 @@ import pytest
 from groupchat.core.pages import Page
 from groupchat.core.peer import FROM_MEMBER, FROM_STRANGER, UNWANTED, Reception
 from groupchat.core.plain import NOT_STORED, TOO_MANY, UNREADABLE
-from groupchat.core.sessions.messages import Ask, Mark, Open, Opened, Prove, decode_reply
+from groupchat.core.sessions.replies import Opened, Prove, decode_reply
+from groupchat.core.sessions.requests import Ask, Open
 from groupchat.core.sessions.server import COOKIE_MILLISECONDS
+from groupchat.core.sessions.wire import Mark
 from groupchat.journal.storage import Damaged
 from groupchat.server import NO_LIMITS, Limits
 from groupchat.server.buckets import SOURCES, Buckets

@@ -11,7 +11,9 @@ from typing import Self
 import pytest
 
 from groupchat import transports
-from groupchat.core.sessions.messages import Answer, Ask, Mark, Open, Opened, decode_reply
+from groupchat.core.sessions.replies import Answer, Opened, decode_reply
+from groupchat.core.sessions.requests import Ask, Open
+from groupchat.core.sessions.wire import Mark
 from tests.core.sessions.desk import NONCE
 from tests.processes import DEADLINE, Program, RunningServer, serving
 

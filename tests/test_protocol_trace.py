@@ -12,7 +12,8 @@ from groupchat.core.chat import Chat
 from groupchat.core.group import Draft
 from groupchat.core.plain import decode
 from groupchat.core.records import Record
-from groupchat.core.sessions.server import Heard, Sessions
+from groupchat.core.sessions.answers import Answers, Heard
+from groupchat.core.sessions.server import Sessions
 
 PAGE = Path(__file__).parents[1] / "docs" / "protocol.md"
 BEGIN = 1_763_848_800_000  # 2025-11-22 22:00:00 UTC
@@ -47,7 +48,7 @@ class Server:
         if heard.record:
             self.chat.apply(heard.record)
             heard = self.sessions.stored(heard, True)
-        return self.sessions.answer(heard, 65_507).encode()
+        return Answers(self.chat).answer(heard, 65_507).encode()
 
 
 def exchanges() -> list[tuple[str, bytes, bytes | None]]:

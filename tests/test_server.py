@@ -9,7 +9,9 @@ from groupchat.core import Join, Leave, Send
 from groupchat.core.peer import FROM_STRANGER, UNWANTED
 from groupchat.core.plain import NOT_STORED, REPLY_BYTES
 from groupchat.core.records import SERVER, Drop, Record
-from groupchat.core.sessions.messages import Answer, Ask, Mark, Open, Opened, decode_reply
+from groupchat.core.sessions.replies import Answer, Opened, decode_reply
+from groupchat.core.sessions.requests import Ask, Open
+from groupchat.core.sessions.wire import Mark
 from groupchat.server import Limits
 from groupchat.server.inbox import CROWDED_BYTES, GATHERED_BYTES, GATHERED_REQUESTS
 from groupchat.server.quiet import LOG_MILLISECONDS

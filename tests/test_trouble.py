@@ -9,7 +9,9 @@ from groupchat.core.chat import Chat
 from groupchat.core.pages import Page
 from groupchat.core.plain import UNREADABLE
 from groupchat.core.records import Drop, Record
-from groupchat.core.sessions.messages import Answer, Ask, Mark, Open, Opened, decode_reply
+from groupchat.core.sessions.replies import Answer, Opened, decode_reply
+from groupchat.core.sessions.requests import Ask, Open
+from groupchat.core.sessions.wire import Mark
 from groupchat.core.timeline import Timeline
 from groupchat.journal.storage import Damaged
 from groupchat.server import Limits

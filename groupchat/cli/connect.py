@@ -93,7 +93,9 @@ def connect(
     if plain and (follow or new or member is not None):
         raise click.UsageError("--follow, --new and --as are about sessions: leave out --plain.")
     if new and member is not None:
-        raise click.UsageError("--as goes on with a session, and --new begins one: say one of them.")
+        raise click.UsageError(
+            "--as goes on with a session, and --new begins one: say one of them."
+        )
     try:
         address = parse(where, name, port, default_transport="udp", default_port=DEFAULT_PORT)
     except ValueError as error:

@@ -32,7 +32,12 @@ class Address:
 
 
 def parse(
-    where: str, transport: str | None, port: int | None, *, default_transport: str, default_port: int
+    where: str,
+    transport: str | None,
+    port: int | None,
+    *,
+    default_transport: str,
+    default_port: int,
 ) -> Address:
     """Return the address that is meant.
 

@@ -3,8 +3,9 @@
 What lives here: what a line means, and which lines travel together. What must not: what is shown.
 
 Theory. Lines are taken when nothing is under way, all that wait at once, and travel together. But
-some are asked alone, because what is shown for them would otherwise depend on what came after: those
-that join, ``4``, and the words that are no commands but ask the session itself, ``who`` and ``seen``.
+some are asked alone, because what is shown for them would otherwise depend on what came after:
+those that join, ``4``, and the words that are no commands but ask the session itself, ``who`` and
+``seen``.
 
 To a session that is gone on with, ``1`` and the name that it has is no second join, but only asks
 who is here. So what is piped in may begin with it, every time. Another name is another member: what

@@ -76,7 +76,9 @@ def chat(runner: asyncio.Runner, dial: Dial, server: str, folder: Path, options:
                 program.plainly()
             elif not program.by_session(server, folder):
                 if screen.interactive:
-                    screen.tell("The server keeps no sessions, so Ctrl-C and Ctrl-D leave the group.")
+                    screen.tell(
+                        "The server keeps no sessions, so Ctrl-C and Ctrl-D leave the group."
+                    )
                 program.plainly()
         except Unwritable as error:
             if not isinstance(error.error, BrokenPipeError):
@@ -129,7 +131,7 @@ class _Program:
             self._screen.tell(line)
 
     async def _first_name(self) -> str | None:
-        """Wait for the first line that is piped in; return the name by which it joins, if it does."""
+        """Wait for the first line that is piped in; return the name by which it joins, if any."""
         told = asyncio.get_running_loop().call_later(
             FIRST_LINE_SECONDS,
             self._screen.tell,

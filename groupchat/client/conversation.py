@@ -48,7 +48,7 @@ from groupchat.core.sessions.happenings import (
     Told,
     WhoIsHere,
 )
-from groupchat.core.sessions.messages import DONE, NOT_STORED_RESULT
+from groupchat.core.sessions.replies import DONE, NOT_STORED_RESULT
 
 __all__ = ["HELP", "LEAVE_SECONDS", "Conversation", "End"]
 
@@ -146,7 +146,9 @@ class Conversation:
             left = Leftovers()
             if end is not End.LEFT:
                 unread, more = await self._keyboard.rest()
-                left = leftovers(self._session, self._slot, [*self._asking.local, *unread], more=more)
+                left = leftovers(
+                    self._session, self._slot, [*self._asking.local, *unread], more=more
+                )
             if not quiet:
                 for line in left.lines():
                     self._screen.tell(line)
@@ -186,18 +188,24 @@ class Conversation:
                 self._who_is_here(happening)
             case Seen():
                 self._seen(happening)
+            case _:
+                self._handle_change(happening)
+
+    def _handle_change(self, change: Ready | Outside | Behind | NoSessions | Lost) -> None:
+        """Handle what has become of the session itself."""
+        match change:
             case Ready():
-                self._waiting = happening.waiting
-                if not happening.resumed:
+                self._waiting = change.waiting
+                if not change.resumed:
                     self._begin()
             case Outside():
                 self._outside()
             case Behind():
-                self._behind(happening)
+                self._behind(change)
             case NoSessions():
-                self._no_sessions(happening.why)
+                self._no_sessions(change.why)
             case Lost():
-                self._lost(happening)
+                self._lost(change)
 
     def _begin(self) -> None:
         """Take lines from now on."""

@@ -47,4 +47,6 @@ class Membership:
 
     def is_ours(self, join: bytes) -> bool:
         """Whether *join* is a request to join by the name that we have."""
-        return bool(self.name) and name_key(join[2:].decode(errors="replace")) == name_key(self.name)
+        return bool(self.name) and name_key(join[2:].decode(errors="replace")) == name_key(
+            self.name
+        )

@@ -10,7 +10,7 @@ from groupchat.client.leftovers import shown
 from groupchat.core import Reason
 from groupchat.core.sessions.client import Saved
 from groupchat.core.sessions.happenings import Result
-from groupchat.core.sessions.messages import DONE, INCOMPLETE, code
+from groupchat.core.sessions.replies import DONE, INCOMPLETE, code
 
 __all__ = ["Earlier", "why"]
 

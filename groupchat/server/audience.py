@@ -21,8 +21,9 @@ from attrs import define, evolve
 
 from groupchat.core import Peer
 from groupchat.core.group import Group
-from groupchat.core.sessions.messages import Answer, Ask, Mark
-from groupchat.core.sessions.server import Heard, Sessions
+from groupchat.core.sessions.answers import Answers, Heard
+from groupchat.core.sessions.replies import Answer
+from groupchat.core.sessions.wire import Mark
 from groupchat.journal.storage import Damaged
 from groupchat.server.scheduler import Handle, Scheduler
 
@@ -54,7 +55,7 @@ class Audience:
     """Answers the sessions of one chat, now or when there is something to tell.
 
     Args:
-        sessions: knows what to tell.
+        answers: knows what to tell.
         group: knows who is a member.
         scheduler: has things happen later.
         unreadable: called with whose news cannot be read, and why.
@@ -62,12 +63,12 @@ class Audience:
 
     def __init__(
         self,
-        sessions: Sessions,
+        answers: Answers,
         group: Group,
         scheduler: Scheduler,
         unreadable: Callable[[str, Damaged], None],
     ) -> None:
-        self._sessions = sessions
+        self._answers = answers
         self._group = group
         self._scheduler = scheduler
         self._unreadable = unreadable
@@ -177,14 +178,14 @@ class Audience:
 
     def _answer(self, heard: Heard, peer: Peer) -> Answer:
         try:
-            return self._sessions.answer(heard, peer.datagram)
+            return self._answers.answer(heard, peer.datagram)
         except Damaged as error:
             self._unreadable(heard.sender, error)
-            return self._sessions.answer(heard, peer.datagram, readable=False)
+            return self._answers.answer(heard, peer.datagram, readable=False)
 
     def _has_news(self, sender: str, position: int) -> bool:
         try:
-            return self._sessions.has_news(Heard(sender, Ask("", 0, Mark(position)), (), None))
+            return self._answers.has_news(sender, position)
         except Damaged:
             return False  # he will be told when he asks, or his time is up
 
@@ -229,13 +230,11 @@ class Audience:
     def _news_when_read(self, follower: _Follower) -> Iterator[bytes]:
         """Yield the news for *follower*, made now. That there was some when this was begun does not
         mean that there is: he may have left, or it cannot be read."""
-        mark = Mark(follower.position)
+        mark, token = Mark(follower.position), follower.token
         try:
-            answer = self._sessions.push(follower.sender, follower.position)
+            answer = self._answers.push(follower.sender, token, mark.position)
         except Damaged as error:
             self._unreadable(follower.sender, error)
-            answer = None
-        if answer is None:
-            answer = Answer(0, (), mark, mark, mark.position, key=follower.token)
+            answer = Answer(0, (), mark, mark, mark.position, key=token)
         follower.position = answer.stop.position
         yield answer.encode()

@@ -16,7 +16,8 @@ from attrs import define, evolve
 from groupchat.core import Command, Leave, Peer, Refused, Update, decode
 from groupchat.core.group import Draft, Group
 from groupchat.core.records import Drop, Record
-from groupchat.core.sessions.server import Heard, Sessions
+from groupchat.core.sessions.answers import Heard
+from groupchat.core.sessions.server import Sessions
 
 __all__ = ["Batch", "Step", "is_connection"]
 

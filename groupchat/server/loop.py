@@ -37,7 +37,8 @@ from groupchat.core.group import Draft
 from groupchat.core.peer import UNWANTED, Reception
 from groupchat.core.plain import NOT_STORED, TOO_MANY, UNREADABLE
 from groupchat.core.records import SERVER, Drop, Record
-from groupchat.core.sessions.server import Heard, Sessions
+from groupchat.core.sessions.answers import Answers, Heard
+from groupchat.core.sessions.server import Sessions
 from groupchat.journal.interface import Journal
 from groupchat.journal.storage import Damaged
 from groupchat.server.audience import Audience
@@ -79,7 +80,9 @@ class Server:
         self._quiet = Quiet(scheduler.monotonic)
         self._trouble = Trouble(scheduler.monotonic)
         self._gate = Gate(limits, scheduler.monotonic)
-        self._audience = Audience(self._sessions, self._group, scheduler, self._trouble.unreadable)
+        self._audience = Audience(
+            Answers(self._chat), self._group, scheduler, self._trouble.unreadable
+        )
         self._replies = Replies(
             limits.reply, Stray(limits.stray, scheduler.monotonic), self._trouble.unreadable
         )

@@ -31,7 +31,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final, cast
 
 from groupchat.core import MAX_REQUEST_BYTES
-from groupchat.core.sessions.messages import DATAGRAM_BYTES
+from groupchat.core.sessions.wire import DATAGRAM_BYTES
 from groupchat.transports.address import show, source
 from groupchat.transports.interface import Service
 from groupchat.transports.tcp_watch import Watch

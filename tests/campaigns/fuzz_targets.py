@@ -24,9 +24,11 @@ from groupchat.core.group import Draft
 from groupchat.core.peer import FROM_MEMBER, Reception
 from groupchat.core.plain import request
 from groupchat.core.records import Record
+from groupchat.core.sessions.answers import Answers, Heard
 from groupchat.core.sessions.client import SessionClient
-from groupchat.core.sessions.messages import decode_reply, decode_request
-from groupchat.core.sessions.server import Heard, Sessions
+from groupchat.core.sessions.replies import decode_reply
+from groupchat.core.sessions.requests import decode_request
+from groupchat.core.sessions.server import Sessions
 from groupchat.journal.durable import DurableJournal
 from groupchat.journal.rows import (
     BASE,
@@ -107,7 +109,7 @@ class SessionTarget:
                 assert Record.decode(heard.record.encode()) == heard.record
                 self._chat.apply(heard.record)
                 heard = self._sessions.stored(heard, True)
-            reply = self._sessions.answer(heard, 65_507).encode()
+            reply = Answers(self._chat).answer(heard, 65_507).encode()
             assert len(reply) <= 1_200
             assert decode_reply(reply, self._token.decode()) is not None
 

@@ -15,7 +15,7 @@ from attrs import frozen
 
 from groupchat.core.sessions.client import SessionClient
 from groupchat.core.sessions.happenings import Lost, NoSessions, Result, Told
-from groupchat.core.sessions.messages import DONE
+from groupchat.core.sessions.replies import DONE
 
 __all__ = ["SocketMember", "Verdict", "compare", "drive", "now"]
 

@@ -2,7 +2,8 @@
 
 from attrs import evolve
 
-from groupchat.core.sessions.messages import Open, Reply, decode_request
+from groupchat.core.sessions.replies import Reply
+from groupchat.core.sessions.requests import Open, decode_request
 
 __all__ = ["answered"]
 

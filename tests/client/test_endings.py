@@ -172,9 +172,7 @@ def test_what_was_not_sent_when_the_server_stopped_is_told(server: RunningServer
         f"Not answered yet, and to be asked again the next time: 2 {number}"
         for number in range(len(kept))
     ]
-    assert unsent == (
-        f"Not sent: {100 - len(kept)} lines, of which the first is: 2 {len(kept)}"
-    )
+    assert unsent == (f"Not sent: {100 - len(kept)} lines, of which the first is: 2 {len(kept)}")
 
 
 # When the session cannot be kept.
@@ -190,7 +188,7 @@ def connect_without_room(*arguments: str, piped: bytes) -> "subprocess.Completed
         capture_output=True,
         timeout=DEADLINE,
         check=False,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)),  # noqa: PLW1509
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)),
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from groupchat.client.plain_conversation import PLAIN_HELP
-from groupchat.core.sessions.messages import Refusal
+from groupchat.core.sessions.replies import Refusal
 from tests.cli.scripted import KEPT, ScriptedServer, SeedServer, Terminal
 from tests.client.keyed import answered
 from tests.client.ports import free_port

@@ -142,7 +142,9 @@ def test_who_is_sent_away_is_told() -> None:
             follower.type("1 Alice")
             follower.stdin.close()
             server.program.err.until("Alice joined")
-            follower.process.send_signal(signal.SIGSTOP)  # else it says now and then that it is there
+            follower.process.send_signal(
+                signal.SIGSTOP
+            )  # else it says now and then that it is there
             server.program.err.until("Alice left")
             follower.process.send_signal(signal.SIGCONT)
             told, last = follower.err.rest()

@@ -11,16 +11,9 @@ from typing import Any
 import pytest
 
 from groupchat.core.plain import NOT_STORED
-from groupchat.core.sessions.messages import (
-    Answer,
-    Ask,
-    Mark,
-    Open,
-    Opened,
-    Refusal,
-    Who,
-    decode_request,
-)
+from groupchat.core.sessions.replies import Answer, Opened, Refusal, Who
+from groupchat.core.sessions.requests import Ask, Open, decode_request
+from groupchat.core.sessions.wire import Mark
 from tests.cli.scripted import ScriptedServer, Terminal
 from tests.client.keyed import answered
 from tests.client.memory import MEASURED_CONNECT, MOST_KILOBYTES

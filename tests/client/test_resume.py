@@ -146,8 +146,10 @@ def test_nobody_speaks_as_somebody_else(
     assert done.stderr.decode().splitlines() == [
         "Resuming as Alice; nothing new.",
         "Not sent: 2 lines, of which the first is: 1 Bob",
-        f"Error: {url}: this is your session as Alice, and the input says: 1 Bob. "
-        "To be somebody else: --as NAME, or --new.",
+        (
+            f"Error: {url}: this is your session as Alice, and the input says: 1 Bob. "
+            "To be somebody else: --as NAME, or --new."
+        ),
     ]
     assert watcher.ask(b"5") == b"Alice has joined"
 
@@ -472,8 +474,10 @@ def test_what_is_for_a_session_that_was_forgotten_is_for_no_other(sessions: Path
     assert (done.stdout, done.returncode) == (b"", 1)
     assert done.stderr.decode().splitlines() == [
         "Not sent: 2 lines, of which the first is: 2 hi",
-        f"Error: udp://127.0.0.1:{port}: the server does not know you as Alice any more. "
-        "Connect again. To join again: 1 Alice.",
+        (
+            f"Error: udp://127.0.0.1:{port}: the server does not know you as Alice any more. "
+            "Connect again. To join again: 1 Alice."
+        ),
     ]
     assert not list(sessions.glob("*.json"))
 

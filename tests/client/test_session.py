@@ -25,7 +25,8 @@ from groupchat.core.sessions.happenings import (
     Told,
     WhoIsHere,
 )
-from groupchat.core.sessions.messages import Answer, Mark, Opened, Reply
+from groupchat.core.sessions.replies import Answer, Opened, Reply
+from groupchat.core.sessions.wire import Mark
 from groupchat.transports import Connection
 from tests.client.keyed import answered
 from tests.client.loops import in_loop

@@ -584,7 +584,7 @@ def test_a_session_that_was_there_before_is_left_as_it_is_when_the_disk_is_full(
         else:
             patch.setattr(statefile, "_sync", refuse)
         for _ in range(2):
-            with pytest.raises(Over, match="Alice cannot be kept up in .*: No space left"):
+            with pytest.raises(Over, match=r"Alice cannot be kept up in .*: No space left"):
                 slot.write(evolve(SAVED, number=9))
     assert (slot.saved, slot.kept) == (there, True)
     slot.close()
@@ -593,14 +593,14 @@ def test_a_session_that_was_there_before_is_left_as_it_is_when_the_disk_is_full(
 
 
 def test_a_session_that_cannot_be_locked_is_not_left_aside(
-    take: Taker, folder: Path, monkeypatch: pytest.MonkeyPatch
+    take: Taker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_: int) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
     take.used()
     monkeypatch.setattr(lock, "_lock", refuse)
-    with pytest.raises(Over, match="your session as Alice cannot be kept up in .*Read-only"):
+    with pytest.raises(Over, match=r"your session as Alice cannot be kept up in .*Read-only"):
         take()
 
 

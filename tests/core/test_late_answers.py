@@ -2,8 +2,9 @@
 
 from groupchat.core.sessions.client import Saved, SessionClient
 from groupchat.core.sessions.happenings import Result, Told
-from groupchat.core.sessions.messages import Answer, Mark, Prove
 from groupchat.core.sessions.outbox import Outbox
+from groupchat.core.sessions.replies import Answer, Prove
+from groupchat.core.sessions.wire import Mark
 
 
 def test_an_answer_from_before_the_address_had_to_be_proved_is_not_believed() -> None:

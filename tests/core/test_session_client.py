@@ -12,7 +12,7 @@ from groupchat.core import ILLEGAL_REQUEST, Leave
 from groupchat.core.plain import UNREADABLE, decode
 from groupchat.core.records import Record
 from groupchat.core.replies import Refused
-from groupchat.core.sessions import messages
+from groupchat.core.sessions import replies
 from groupchat.core.sessions.bookmark import MAX_PARTIAL_BYTES, Bookmark
 from groupchat.core.sessions.client import (
     ACKNOWLEDGE_MILLISECONDS,
@@ -36,20 +36,9 @@ from groupchat.core.sessions.happenings import (
     Told,
     WhoIsHere,
 )
-from groupchat.core.sessions.messages import (
-    DATAGRAM_BYTES,
-    Answer,
-    Ask,
-    Mark,
-    Open,
-    Opened,
-    Prove,
-    Refusal,
-    Unknown,
-    Who,
-    decode_request,
-)
 from groupchat.core.sessions.outbox import DATAGRAM_ROOM, Outbox
+from groupchat.core.sessions.replies import Answer, Opened, Prove, Refusal, Unknown, Who
+from groupchat.core.sessions.requests import Ask, Open, decode_request
 from groupchat.core.sessions.timer import (
     EQUAL_TRIES,
     FIRST_MILLISECONDS,
@@ -57,6 +46,7 @@ from groupchat.core.sessions.timer import (
     MIN_MILLISECONDS,
     Timer,
 )
+from groupchat.core.sessions.wire import DATAGRAM_BYTES, Mark
 from tests.core.sessions.desk import NONCE, Desk
 
 TOKEN = "0123456789abcdef" * 2
@@ -1103,7 +1093,7 @@ def test_only_the_request_under_way_can_be_behind() -> None:
     client.submit(b"2 hi")
     ask = asked(client)
     for number, last in ((ask.number + 1, 9), (ask.number - 1, 9), (ask.number, ask.number - 1)):
-        assert client.receive(messages.Behind(number, last, key=TOKEN).encode(), 1) == []
+        assert client.receive(replies.Behind(number, last, key=TOKEN).encode(), 1) == []
     assert client.receive(answer(ask, "done"), 2) == [Result(b"2 hi", "done")]
 
 
@@ -1133,7 +1123,7 @@ def test_nobody_answers_in_the_servers_name_who_has_not_seen_the_request() -> No
     right = Answer(ask.number, ("done",), ask.mark, stop, stop.position, body=line)
     heard, saved, due = client.heard, client.saved(), client.next_time()
     for key in ("", NONCE, "f" * 32):
-        for reply in (right, Unknown(ask.number), Prove(COOKIE), messages.Behind(ask.number, 99)):
+        for reply in (right, Unknown(ask.number), Prove(COOKIE), replies.Behind(ask.number, 99)):
             assert client.receive(evolve(reply, key=key).encode(), 1) == []
     assert (client.heard, client.saved(), client.next_time()) == (heard, saved, due)
     happenings = client.receive(evolve(right, key=TOKEN).encode(), 1)

@@ -115,8 +115,8 @@ BUGS = (
     ),
     Bug(
         "ignores the checksum of a message",
-        "groupchat.core.sessions.messages:_unsealed",
-        "if _sealed(message, key) == whole",
+        "groupchat.core.sessions.wire:unsealed",
+        "if sealed(message, key) == whole",
         'if whole[:1] == b"@"',
     ),
     Bug(

@@ -20,7 +20,7 @@ from attrs import define, field
 
 from groupchat.core.group import Member
 from groupchat.core.pages import Page
-from groupchat.core.sessions.messages import DONE
+from groupchat.core.sessions.replies import DONE
 from groupchat.journal import DurableJournal
 from groupchat.journal.storage import Row
 from tests.simulation.readers import SessionReader

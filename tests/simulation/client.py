@@ -25,7 +25,7 @@ from groupchat.core.sessions.happenings import (
     Told,
     WhoIsHere,
 )
-from groupchat.core.sessions.messages import DONE
+from groupchat.core.sessions.replies import DONE
 from tests.simulation.checker import Account, Checker
 from tests.simulation.link import Link
 from tests.simulation.network import Network

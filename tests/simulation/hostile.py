@@ -12,18 +12,17 @@ for much.
 
 from typing import Final
 
-from groupchat.core.sessions.messages import (
+from groupchat.core.sessions.replies import (
     Answer,
-    Ask,
     Behind,
-    Mark,
-    Open,
     Opened,
     Prove,
     Reply,
     Unknown,
     decode_reply,
 )
+from groupchat.core.sessions.requests import Ask, Open
+from groupchat.core.sessions.wire import Mark
 from tests.simulation.checker import Checker
 from tests.simulation.connection import Connection
 from tests.simulation.network import Network

@@ -6,7 +6,7 @@ must not: what is sent, and when it is sent again.
 
 from collections.abc import Callable
 
-from groupchat.core.sessions.messages import DATAGRAM_BYTES
+from groupchat.core.sessions.wire import DATAGRAM_BYTES
 from tests.simulation.connection import Connection
 from tests.simulation.network import Network, Receive
 from tests.simulation.world import Violation

@@ -18,7 +18,7 @@ from attrs import define, field, frozen
 
 from groupchat.core import ILLEGAL_REQUEST, Service
 from groupchat.core.peer import Reception
-from groupchat.core.sessions.messages import DATAGRAM_BYTES
+from groupchat.core.sessions.wire import DATAGRAM_BYTES
 from groupchat.transports.udp import MAX_DATAGRAM_BYTES
 from tests.simulation.world import MILLISECOND, SECOND, Life, Violation, World
 

@@ -12,7 +12,7 @@ goes on; if it stops by itself, nothing came of it. By a connection he is a memb
 from typing import Final
 
 from groupchat.core.plain import ILLEGAL_REQUEST, NOT_STORED, REPLY_BYTES, TOO_MANY
-from groupchat.core.sessions.messages import DONE
+from groupchat.core.sessions.replies import DONE
 from tests.simulation.checker import Account, Checker
 from tests.simulation.connection import Connection
 from tests.simulation.disk import FAILURES

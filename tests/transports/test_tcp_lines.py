@@ -10,7 +10,8 @@ import pytest
 
 from groupchat.core import ILLEGAL_REQUEST, MAX_TEXT_BYTES, Reason, Refused, decode
 from groupchat.core.peer import Reception
-from groupchat.core.sessions.messages import MAX_NUMBER, Ask, Mark
+from groupchat.core.sessions.requests import Ask
+from groupchat.core.sessions.wire import MAX_NUMBER, Mark
 from groupchat.transports.tcp import TCP
 from groupchat.transports.tcp_peer import KEPT_BYTES, MAX_LINE_BYTES, UNANSWERED_LINES
 from tests.processes import REFUSAL, Member, RunningServer, news_until

@@ -14,7 +14,8 @@ that is left out, and will be told again.
 from typing import Final
 
 from groupchat.core.sessions.happenings import Told
-from groupchat.core.sessions.messages import Answer, Mark
+from groupchat.core.sessions.replies import Answer
+from groupchat.core.sessions.wire import Mark
 
 __all__ = ["MAX_PARTIAL_BYTES", "Bookmark", "News"]
 

@@ -27,7 +27,7 @@ from typing import Final
 from attrs import evolve, frozen
 
 from groupchat.core.plain import ILLEGAL_REQUEST, UNREADABLE
-from groupchat.core.sessions import messages
+from groupchat.core.sessions import replies
 from groupchat.core.sessions.bookmark import Bookmark, News
 from groupchat.core.sessions.happenings import (
     TROUBLE,
@@ -42,17 +42,9 @@ from groupchat.core.sessions.happenings import (
     Told,
     WhoIsHere,
 )
-from groupchat.core.sessions.messages import (
-    DONE,
-    Answer,
-    Ask,
-    Open,
-    Opened,
-    Prove,
-    Unknown,
-    decode_reply,
-)
 from groupchat.core.sessions.outbox import DATAGRAM_ROOM, Outbox
+from groupchat.core.sessions.replies import DONE, Answer, Opened, Prove, Unknown, decode_reply
+from groupchat.core.sessions.requests import Ask, Open
 from groupchat.core.sessions.timer import Timer
 
 __all__ = [
@@ -299,7 +291,7 @@ class SessionClient:
             return []
         if isinstance(reply, Unknown):
             return self._unknown(reply)
-        if isinstance(reply, messages.Behind):
+        if isinstance(reply, replies.Behind):
             return self._behind(reply)
         if self._phase is not _Phase.OPENING:
             return []
@@ -377,7 +369,7 @@ class SessionClient:
         self._phase = _Phase.OVER
         return [Lost(self._outbox.commands())]
 
-    def _behind(self, reply: messages.Behind) -> list[Happening]:
+    def _behind(self, reply: replies.Behind) -> list[Happening]:
         """Go on from where the server says that we are."""
         if self._ask is None or reply.number != self._ask.number or reply.last < reply.number:
             return []

@@ -40,7 +40,7 @@ class Told:
 
 @frozen
 class Result:
-    """What came of a command: :data:`~groupchat.core.sessions.messages.DONE`, or why not."""
+    """What came of a command: :data:`~groupchat.core.sessions.replies.DONE`, or why not."""
 
     command: bytes
     word: str

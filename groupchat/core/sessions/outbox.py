@@ -23,7 +23,9 @@ from groupchat.core.plain import decode
 from groupchat.core.records import SEPARATOR
 from groupchat.core.replies import Refused
 from groupchat.core.sessions.happenings import Result
-from groupchat.core.sessions.messages import DATAGRAM_BYTES, DONE, INCOMPLETE, MAX_COMMANDS
+from groupchat.core.sessions.replies import DONE, INCOMPLETE
+from groupchat.core.sessions.requests import MAX_COMMANDS
+from groupchat.core.sessions.wire import DATAGRAM_BYTES
 
 __all__ = ["DATAGRAM_ROOM", "Outbox", "Part"]
 

@@ -1,7 +1,7 @@
 """The server's half of sessions: requests that are numbered, and news that is acknowledged.
 
-What lives here: which request is new and which is a repeat, who has proved where he is, and what
-an answer says. What must not: a clock, a socket, or who may do what in the group.
+What lives here: which request is new and which is a repeat, and who has proved where he is. What
+must not: what an answer says, a clock, a socket, or who may do what in the group.
 
 Theory. A session is known by an unguessable *token*, wherever its requests come from; its sender,
 under which it is a member and stands in the log, is a hash of the token, so neither a log nor a
@@ -25,52 +25,34 @@ from collections.abc import Callable, Sequence
 from typing import Final
 from zlib import crc32
 
-from attrs import define, frozen
+from attrs import define
 
 from groupchat.core.chat import Chat
 from groupchat.core.commands import Command, Update
-from groupchat.core.group import Draft, Member
-from groupchat.core.lines import REMOVED, removed_line
-from groupchat.core.pages import Excerpt
+from groupchat.core.group import Draft
 from groupchat.core.plain import MAX_REQUEST_BYTES, decode
 from groupchat.core.records import Record
 from groupchat.core.replies import Reason, Refused
-from groupchat.core.sessions.messages import (
-    DATAGRAM_BYTES,
+from groupchat.core.sessions.answers import Heard
+from groupchat.core.sessions.replies import (
     DONE,
     INCOMPLETE,
-    MAX_COMMANDS,
     NOT_STORED_RESULT,
-    SEAL_BYTES,
-    VERSION,
-    Answer,
-    Ask,
     Behind,
-    Mark,
-    Open,
     Opened,
     Prove,
     Refusal,
     Unknown,
-    Who,
     code,
-    decode_request,
 )
+from groupchat.core.sessions.requests import MAX_COMMANDS, Ask, Open, decode_request
+from groupchat.core.sessions.wire import SEAL_BYTES, VERSION
 
 __all__ = [
-    "ANSWER_EVENTS",
     "COOKIE_MILLISECONDS",
     "OPEN_SESSIONS",
-    "STREAM_REPLY_BYTES",
-    "Heard",
     "Sessions",
 ]
-
-STREAM_REPLY_BYTES: Final = 262_144
-"""Bytes that a reply on a stream should have."""
-
-ANSWER_EVENTS: Final = 4_096
-"""Events that are looked at for one answer."""
 
 COOKIE_MILLISECONDS: Final = 60_000
 """Milliseconds for which a cookie is accepted at the least; at the most it is twice that."""
@@ -80,8 +62,6 @@ OPEN_SESSIONS: Final = 10_000
 
 _TOKEN: Final = slice(SEAL_BYTES, SEAL_BYTES + 32)  # where it stands in a request
 _GROUPS: Final = ("main",)
-_HEAD_ROOM: Final = 48 + SEAL_BYTES  # so much longer can a first line get by its marks
-_LEAST_NEWS: Final = 100  # bytes; with less room left by the rest of an answer, it has no news
 
 
 @define(eq=False)
@@ -98,17 +78,6 @@ class _Session:
     """The one that has been proved, if any."""
     parked: bytes = b""
     """The first parts of a long command."""
-
-
-@frozen
-class Heard:
-    """A request that is to be answered, once its record, if any, is in the log and applied."""
-
-    sender: str
-    ask: Ask
-    results: tuple[str, ...]
-    record: Record | None
-    """What has to be written down first."""
 
 
 class Sessions:
@@ -147,7 +116,7 @@ class Sessions:
             address: where it came from.
             datagram: whether anybody could have sent it in the name of that address.
             draft: judges its commands.
-            now: the time, in milliseconds since 1970.
+            now: the time, in milliseconds from any beginning; the record is to have its own.
 
         Returns:
             What has to be done; or the reply; or why it is none; or None if it gets no reply.
@@ -185,76 +154,6 @@ class Sessions:
         if session is not None and session.number == heard.ask.number:
             session.results = results  # else it has been overtaken, and perhaps forgotten
         return Heard(heard.sender, heard.ask, results, None)
-
-    def answer(self, heard: Heard, limit: int | None, readable: bool = True) -> Answer:
-        """Return the answer to *heard*, in no more than *limit* bytes if it is one datagram;
-        without news if that is not *readable*."""
-        ask, group = heard.ask, self._chat.group
-        member = group.members.get(heard.sender)
-        if member is None:
-            return Answer(
-                ask.number,
-                heard.results,
-                ask.mark,
-                ask.mark,
-                ask.mark.position,
-                tries=ask.tries,
-                outside=True,
-                key=ask.token,
-            )
-        room = self._room(limit) - _HEAD_ROOM
-        end = group.timeline.end
-        seen = group.timeline.passed(member.cursor) if ask.seen else None
-        answer = Answer(ask.number, heard.results, ask.mark, ask.mark, end, None, seen, ask.tries)
-        room -= len(answer.head())
-        who: Who | None = None
-        names: tuple[str, ...] = ()
-        if ask.who is not None:
-            others, before = group.roster(ask.who or end, room)
-            names = tuple(other.name for other in others if other is not member)
-            who = Who(before, len(names))
-            room -= sum(len(name.encode()) + 1 for name in names)
-        begin, stop, body = ask.mark, ask.mark, b""
-        if not readable:
-            end = ask.mark.position  # there is no use in asking again at once
-        elif room >= _LEAST_NEWS or not (names or heard.results):
-            begin, stop, body = self._news(member, ask.mark, room, whole=limit is None)
-        return Answer(
-            ask.number,
-            heard.results,
-            begin,
-            stop,
-            end,
-            who,
-            seen,
-            ask.tries,
-            names,
-            body,
-            not readable,
-            key=ask.token,
-        )
-
-    def push(self, sender: str, position: int) -> Answer | None:
-        """Return the news of a session from *position* on, unasked; None if there is none."""
-        member, session = self._chat.group.members.get(sender), self._sessions.get(sender)
-        if member is None or session is None or position >= self._chat.group.timeline.end:
-            return None
-        end = self._chat.group.timeline.end
-        stop, body = Mark(position), b""
-        while not body and stop.position < end:
-            _, stop, body = self._news(member, stop, self._room(None), whole=True)
-        # His cursor may have passed events of his own. To begin there would look like a gap to him.
-        return Answer(0, (), Mark(position), stop, end, body=body, key=session.token)
-
-    def has_news(self, heard: Heard) -> bool:
-        """Whether there is anything to tell beyond the mark of *heard*."""
-        member = self._chat.group.members.get(heard.sender)
-        if member is None:
-            return False
-        position = max(member.cursor.position, heard.ask.mark.position)
-        excerpt = self._excerpt(member, position)
-        more = excerpt.stop < self._chat.group.timeline.end
-        return bool(excerpt.removed) or more or any(True for _ in excerpt)
 
     def _open(self, message: Open, address: str, proved: bool, now: int) -> bytes:
         if message.version != VERSION:
@@ -365,47 +264,6 @@ class Sessions:
             part = whole
         command = decode(part)
         return command if isinstance(command, Refused) else draft.accept(command, sender)
-
-    def _news(self, member: Member, mark: Mark, room: int, whole: bool) -> tuple[Mark, Mark, bytes]:
-        """Return what lies beyond *mark*, as much as fits *room*: where it begins, where it stops
-        and the lines. At least one line is returned, or, unless *whole*, a part of it."""
-        position = max(member.cursor.position, mark.position)
-        excerpt = self._excerpt(member, position)
-        begin = Mark(position)
-        pieces: list[bytes] = []
-        if excerpt.removed:
-            notice = (
-                excerpt.start - 1,
-                excerpt.removed_time,
-                REMOVED,
-                removed_line(excerpt.removed),
-            )
-            pieces.append(b"%d %d %c %b\n" % notice)
-            room -= len(pieces[0])
-        for span in excerpt:
-            had = 0  # bytes of its first line
-            goes_on = not pieces and mark.offset and mark.position == span.position
-            if goes_on and mark.offset < len(span.first()) - 1:
-                begin, had = mark, mark.offset
-            lines, count = span.stamped(had + room + 1)  # the last line feed is left out
-            if not count and not pieces:
-                lines, count = span.first(), 1
-                if not whole:
-                    return begin, Mark(span.position, had + room), lines[had : had + room]
-            pieces.append(lines[had:])
-            room -= len(pieces[-1])
-            if count < len(span):
-                return begin, Mark(span.position + count), b"".join(pieces)
-        return begin, Mark(excerpt.stop), b"".join(pieces)
-
-    def _excerpt(self, member: Member, position: int) -> Excerpt:
-        """Return what lies beyond *position* for *member*; but only among so many events that own
-        ones in between, which nobody is told, cost little."""
-        return self._chat.group.timeline.excerpt(position, member.joined, ANSWER_EVENTS)
-
-    @staticmethod
-    def _room(limit: int | None) -> int:
-        return STREAM_REPLY_BYTES if limit is None else min(limit, DATAGRAM_BYTES)
 
     def _cookie(self, address: str, now: int) -> str:
         period = now // COOKIE_MILLISECONDS

@@ -13,18 +13,11 @@ from groupchat.core.group import Draft
 from groupchat.core.pages import NOBODY
 from groupchat.core.records import SERVER, Drop, Record
 from groupchat.core.replies import Refused
-from groupchat.core.sessions.messages import (
-    Answer,
-    Ask,
-    Mark,
-    Open,
-    Opened,
-    Prove,
-    Reply,
-    Request,
-    decode_reply,
-)
-from groupchat.core.sessions.server import Heard, Sessions, sender_of
+from groupchat.core.sessions.answers import Answers, Heard
+from groupchat.core.sessions.replies import Answer, Opened, Prove, Reply, decode_reply
+from groupchat.core.sessions.requests import Ask, Open, Request
+from groupchat.core.sessions.server import Sessions, sender_of
+from groupchat.core.sessions.wire import Mark
 from groupchat.core.timeline import Timeline
 
 __all__ = ["DATAGRAM", "NONCE", "Desk", "Visitor", "al"]
@@ -53,6 +46,10 @@ class Desk:
         self._tokens = (bytes([number]) * 16 for number in range(1, 256))
         self._secrets = (bytes([number]) for number in range(256))
         self.sessions = Sessions(self.chat, next(self._secrets), self._draw)
+
+    @property
+    def answers(self) -> Answers:
+        return Answers(self.chat)
 
     def restart(self) -> None:
         """Lose all but the log."""
@@ -84,7 +81,7 @@ class Desk:
         what = self.hear(request, address, datagram)
         if not isinstance(what, Heard):
             return what
-        reply = self.sessions.answer(self.carry_out(what), datagram).encode()
+        reply = self.answers.answer(self.carry_out(what), datagram).encode()
         assert datagram is None or len(reply) <= datagram
         return reply
 

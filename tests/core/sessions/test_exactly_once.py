@@ -11,7 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from groupchat.core import Group
 from groupchat.core.chat import Chat
 from groupchat.core.records import Record
-from groupchat.core.sessions.messages import Answer, Ask, Prove, decode_reply
+from groupchat.core.sessions.replies import Answer, Prove, decode_reply
+from groupchat.core.sessions.requests import Ask
 from tests.core.sessions.desk import NONCE, Desk, Visitor
 
 NAMES = ["Al", "Bo", "Cy"]

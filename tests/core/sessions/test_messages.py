@@ -9,25 +9,19 @@ from attrs import evolve
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from groupchat.core.sessions.messages import (
-    DATAGRAM_BYTES,
-    MAX_NUMBER,
-    SEAL_BYTES,
+from groupchat.core.sessions.replies import (
     Answer,
-    Ask,
     Behind,
-    Mark,
-    Open,
     Opened,
     Prove,
     Refusal,
     Reply,
-    Request,
     Unknown,
     Who,
     decode_reply,
-    decode_request,
 )
+from groupchat.core.sessions.requests import Ask, Open, Request, decode_request
+from groupchat.core.sessions.wire import DATAGRAM_BYTES, MAX_NUMBER, SEAL_BYTES, Mark
 from tests.core.sessions.desk import NONCE
 from tests.core.strategies import legal_names
 

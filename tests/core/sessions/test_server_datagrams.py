@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from groupchat.core.sessions.messages import Mark
-from groupchat.core.sessions.server import STREAM_REPLY_BYTES
+from groupchat.core.sessions.answers import STREAM_REPLY_BYTES
+from groupchat.core.sessions.wire import Mark
 from tests.core.sessions.desk import al
 from tests.core.strategies import legal_texts
 

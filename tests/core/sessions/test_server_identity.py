@@ -11,18 +11,11 @@ from hypothesis import strategies as st
 
 from groupchat.core import Join, Reason, Refused
 from groupchat.core.sessions import server
-from groupchat.core.sessions.messages import (
-    Answer,
-    Ask,
-    Mark,
-    Open,
-    Opened,
-    Prove,
-    Refusal,
-    Request,
-    Unknown,
-)
-from groupchat.core.sessions.server import COOKIE_MILLISECONDS, Heard
+from groupchat.core.sessions.answers import Heard
+from groupchat.core.sessions.replies import Answer, Opened, Prove, Refusal, Unknown
+from groupchat.core.sessions.requests import Ask, Open, Request
+from groupchat.core.sessions.server import COOKIE_MILLISECONDS
+from groupchat.core.sessions.wire import Mark
 from tests.core.sessions.desk import NONCE, Desk, Visitor
 from tests.core.sessions.test_messages import COOKIE, TOKEN, requests
 

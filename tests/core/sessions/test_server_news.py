@@ -3,9 +3,10 @@
 import pytest
 from attrs import evolve
 
-from groupchat.core.sessions import server
-from groupchat.core.sessions.messages import Answer, Mark, Who
-from groupchat.core.sessions.server import STREAM_REPLY_BYTES, Heard
+from groupchat.core.sessions import answers
+from groupchat.core.sessions.answers import STREAM_REPLY_BYTES, Heard
+from groupchat.core.sessions.replies import Answer, Who
+from groupchat.core.sessions.wire import Mark
 from tests.core.sessions.desk import Desk, Visitor, al
 
 
@@ -117,61 +118,69 @@ def test_what_cannot_be_read_at_present_is_said_and_waits() -> None:
     visitor.desk.plain("Bo", "hi")
     what = visitor.desk.hear(visitor.request(b"5", seen=True, who=0).encode())
     assert isinstance(what, Heard)
-    answer = visitor.desk.sessions.answer(what, 1_200, readable=False)
+    answer = visitor.desk.answers.answer(what, 1_200, readable=False)
     assert answer == Answer(
         2, ("done",), Mark(1), Mark(1), 1, Who(0, 1), 3, names=("Bo",), unreadable=True
     )
-    assert visitor.desk.sessions.answer(what, 1_200).body.endswith(b"s Bo: hi\n")
-
-
-def heard(visitor: Visitor) -> Heard:
-    """Have the next request of *visitor* heard."""
-    what = visitor.desk.hear(visitor.request(wait=9).encode(), visitor.address, visitor.datagram)
-    assert isinstance(what, Heard)
-    return what
+    assert visitor.desk.answers.answer(what, 1_200).body.endswith(b"s Bo: hi\n")
 
 
 def test_whether_there_is_news_beyond_a_mark() -> None:
     visitor = al(page_bytes=1)
-    sessions, nobody = visitor.desk.sessions, Visitor(visitor.desk, "udp z").open()
-    assert not sessions.has_news(heard(visitor))
-    assert not sessions.has_news(heard(nobody))
+    desk, sender = visitor.desk, visitor.sender
+
+    def has_news(position: int) -> bool:
+        return desk.answers.has_news(sender, position)
+
+    assert not has_news(1)
+    assert not desk.answers.has_news("session x", 0)
     visitor.ask(b"2 own")
-    assert not sessions.has_news(heard(visitor))
-    waiting = heard(visitor)
-    visitor.desk.plain("Bo", "hi")
-    assert sessions.has_news(waiting)
+    assert not has_news(1)
+    desk.plain("Bo", "hi")
+    assert has_news(2)
     visitor.answer(b"2 own")
-    visitor.mark = Mark(visitor.desk.chat.group.timeline.end - 1)
-    assert not sessions.has_news(heard(visitor))
-    visitor.ask()
-    assert not sessions.has_news(heard(visitor))
-    assert not sessions.has_news(heard(nobody))
-    visitor.desk.plain("Bo", "hi")
-    last = visitor.desk.chat.group.timeline.end
+    end = desk.chat.group.timeline.end
+    assert not has_news(end - 1)
+    assert not has_news(end)
+    desk.plain("Bo", "hi")
+    last = desk.chat.group.timeline.end
     visitor.ask(b"2 own")
-    visitor.mark = Mark(last - 1)
-    visitor.desk.drop(last + 1)
-    assert sessions.has_news(heard(visitor))  # that something is missing
+    desk.drop(last + 1)
+    assert has_news(last - 1)  # that something is missing
 
 
 def test_news_for_a_follower_is_whole_lines_from_a_position() -> None:
     visitor = al(datagram=None)
-    sessions, sender = visitor.desk.sessions, visitor.sender
-    assert sessions.push(sender, 1) is None
-    assert sessions.push("session x", 0) is None
+    sender, token, push = visitor.sender, visitor.token, visitor.desk.answers.push
+    for position in (1, 9):
+        nothing = push(sender, token, position)
+        assert (nothing.begin, nothing.stop, nothing.body) == (Mark(position), Mark(position), b"")
     visitor.desk.plain("Bo", "hi", "x" * 4_000)
-    pushed = sessions.push(sender, 2)
-    assert pushed is not None
-    assert (pushed.number, pushed.results) == (0, ())
+    assert push("session x", token, 1) == Answer(0, (), Mark(1), Mark(1), 1)
+    pushed = push(sender, token, 2)
+    assert (pushed.number, pushed.results, pushed.key) == (0, (), token)
     assert (pushed.begin, pushed.stop, pushed.end) == (Mark(2), Mark(4), 4)
     assert pushed.body == b"2 1000000 s Bo: hi\n3 1000000 s Bo: " + b"x" * 4_000 + b"\n"
-    assert sessions.push(sender, 4) is None
+    assert not push(sender, token, 4).body
     assert visitor.position == 1  # it is only on its way
     visitor.ask(b"2 own")
-    own = sessions.push(sender, 4)
-    assert own is not None
+    own = push(sender, token, 4)
     assert (own.stop, own.body) == (Mark(5), b"")
+
+
+def test_many_own_events_are_passed_though_only_some_are_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(answers, "ANSWER_EVENTS", 3)
+    visitor = al(datagram=None)
+    visitor.desk.plain("Bo")
+    for _ in range(10):
+        visitor.answer(b"2 own")
+    visitor.desk.plain("Bo", "hi")
+    assert visitor.desk.answers.has_news(visitor.sender, 2)
+    assert visitor.read_all()[-1].endswith(b"s Bo: hi")
+    pushed = visitor.desk.answers.push(visitor.sender, visitor.token, 2)
+    assert (pushed.stop, pushed.body) == (Mark(13), b"12 1000000 s Bo: hi\n")
 
 
 def test_what_is_pushed_begins_where_a_follower_is_though_own_events_come_first() -> None:
@@ -181,19 +190,17 @@ def test_what_is_pushed_begins_where_a_follower_is_though_own_events_come_first(
     visitor.ask(b"2 own, too")
     assert visitor.position == 3
     visitor.desk.plain("Bo")
-    pushed = visitor.desk.sessions.push(visitor.sender, 1)
-    assert pushed is not None
+    pushed = visitor.desk.answers.push(visitor.sender, visitor.token, 1)
     assert (pushed.begin, pushed.stop) == (Mark(1), Mark(4))
     assert pushed.body == b"3 1000000 j Bo has joined\n"
 
 
 def test_a_follower_is_told_a_whole_line_however_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "STREAM_REPLY_BYTES", 500)
+    monkeypatch.setattr(answers, "STREAM_REPLY_BYTES", 500)
     visitor = al(datagram=None)
     visitor.desk.plain("Bo", "x" * 4_000, "y" * 4_000)
-    first, second = (visitor.desk.sessions.push(visitor.sender, number) for number in (2, 3))
-    assert first is not None
-    assert second is not None
+    push = visitor.desk.answers.push
+    first, second = (push(visitor.sender, visitor.token, number) for number in (2, 3))
     assert (first.stop, second.stop) == (Mark(3), Mark(4))
     assert [len(first.body), len(second.body)] == [4_017, 4_017]
 
@@ -203,7 +210,7 @@ def test_a_long_news_for_a_follower_comes_piece_by_piece() -> None:
     sender = visitor.sender
     visitor.desk.plain("Bo", *["x" * 4_000] * 100)
     position, lines = 1, b""
-    while pushed := visitor.desk.sessions.push(sender, position):
+    while (pushed := visitor.desk.answers.push(sender, visitor.token, position)).body:
         assert pushed.begin == Mark(position)
         assert len(pushed.encode()) <= STREAM_REPLY_BYTES
         lines += pushed.body

@@ -7,8 +7,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from groupchat.core import MAX_TEXT_BYTES, Reason, Refused
-from groupchat.core.sessions.messages import MAX_COMMANDS, Answer, Ask, Behind, Mark, Unknown, code
-from groupchat.core.sessions.server import Heard
+from groupchat.core.sessions.answers import Heard
+from groupchat.core.sessions.replies import Answer, Behind, Unknown, code
+from groupchat.core.sessions.requests import MAX_COMMANDS, Ask
+from groupchat.core.sessions.wire import Mark
 from tests.core.sessions.desk import Desk, Visitor, al
 from tests.core.strategies import legal_texts
 

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from groupchat.core import MAX_NAME_CHARACTERS
-from groupchat.core.sessions import server
-from groupchat.core.sessions.messages import Answer, Mark, Who
+from groupchat.core.sessions import answers
+from groupchat.core.sessions.replies import Answer, Who
+from groupchat.core.sessions.wire import Mark
 from tests.core.sessions.desk import Desk, Visitor, al
 
 
@@ -53,7 +54,7 @@ def test_a_long_list_comes_in_several_answers(datagram: int | None) -> None:
 def test_on_a_stream_a_line_is_whole_whatever_names_stand_before_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(server, "STREAM_REPLY_BYTES", 500)
+    monkeypatch.setattr(answers, "STREAM_REPLY_BYTES", 500)
     visitor = al(datagram=None)
     visitor.desk.plain("Bo", "x" * 4_000)
     visitor.ask()

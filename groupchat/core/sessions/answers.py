@@ -1,0 +1,165 @@
+"""What an answer to a session says: what came of its request, who is here, and the news.
+
+What lives here: how much of all that an answer has room for. What must not: which requests there
+are, and who may ask.
+
+Theory. An answer tells what lies beyond the mark in its request, as much of it as fits: whole
+lines, and a part of one where a datagram has no room for it. It only looks; what moves a cursor is
+the mark in the next request.
+"""
+
+from typing import Final
+
+from attrs import frozen
+
+from groupchat.core.chat import Chat
+from groupchat.core.group import Member
+from groupchat.core.lines import REMOVED, removed_line
+from groupchat.core.pages import Excerpt
+from groupchat.core.records import Record
+from groupchat.core.sessions.replies import Answer, Who
+from groupchat.core.sessions.requests import Ask
+from groupchat.core.sessions.wire import DATAGRAM_BYTES, SEAL_BYTES, Mark
+
+__all__ = ["ANSWER_EVENTS", "STREAM_REPLY_BYTES", "Answers", "Heard"]
+
+STREAM_REPLY_BYTES: Final = 262_144
+"""Bytes that a reply on a stream should have."""
+
+ANSWER_EVENTS: Final = 4_096
+"""Events that are looked at for one answer."""
+
+_HEAD_ROOM: Final = 48 + SEAL_BYTES  # so much longer can a first line get by its marks
+_LEAST_NEWS: Final = 100  # bytes; with less room left by the rest of an answer, it has no news
+
+
+@frozen
+class Heard:
+    """A request that is to be answered, once its record, if any, is in the log and applied."""
+
+    sender: str
+    ask: Ask
+    results: tuple[str, ...]
+    record: Record | None
+    """What has to be written down first."""
+
+
+class Answers:
+    """Makes answers.
+
+    Args:
+        chat: to be read.
+    """
+
+    def __init__(self, chat: Chat) -> None:
+        self._chat = chat
+
+    def answer(self, heard: Heard, limit: int | None, readable: bool = True) -> Answer:
+        """Return the answer to *heard*, in no more than *limit* bytes if it is one datagram;
+        without news if that is not *readable*."""
+        ask, group = heard.ask, self._chat.group
+        member = group.members.get(heard.sender)
+        if member is None:
+            return Answer(
+                ask.number,
+                heard.results,
+                ask.mark,
+                ask.mark,
+                ask.mark.position,
+                tries=ask.tries,
+                outside=True,
+                key=ask.token,
+            )
+        room = self._room(limit) - _HEAD_ROOM
+        end = group.timeline.end
+        seen = group.timeline.passed(member.cursor) if ask.seen else None
+        answer = Answer(ask.number, heard.results, ask.mark, ask.mark, end, None, seen, ask.tries)
+        room -= len(answer.head())
+        who: Who | None = None
+        names: tuple[str, ...] = ()
+        if ask.who is not None:
+            others, before = group.roster(ask.who or end, room)
+            names = tuple(other.name for other in others if other is not member)
+            who = Who(before, len(names))
+            room -= sum(len(name.encode()) + 1 for name in names)
+        begin, stop, body = ask.mark, ask.mark, b""
+        if not readable:
+            end = ask.mark.position  # there is no use in asking again at once
+        elif room >= _LEAST_NEWS or not (names or heard.results):
+            begin, stop, body = self._news(member, ask.mark, room, whole=limit is None)
+        return Answer(
+            ask.number,
+            heard.results,
+            begin,
+            stop,
+            end,
+            who,
+            seen,
+            ask.tries,
+            names,
+            body,
+            not readable,
+            key=ask.token,
+        )
+
+    def push(self, sender: str, token: str, position: int) -> Answer:
+        """Return the news of a session from *position* on, unasked; there may be none."""
+        group = self._chat.group
+        member, end = group.members.get(sender), group.timeline.end
+        stop, body = Mark(position), b""
+        while member is not None and not body and stop.position < end:
+            _, stop, body = self._news(member, stop, self._room(None), whole=True)
+        # His cursor may have passed events of his own. To begin there would look like a gap to him.
+        end = max(end, position) if member is not None else position
+        return Answer(0, (), Mark(position), stop, end, body=body, key=token)
+
+    def has_news(self, sender: str, position: int) -> bool:
+        """Whether *sender* has anything to be told from *position* on."""
+        group = self._chat.group
+        member = group.members.get(sender)
+        if member is None:
+            return False
+        excerpt = self._excerpt(member, max(member.cursor.position, position))
+        more = excerpt.stop < group.timeline.end
+        return bool(excerpt.removed) or more or any(True for _ in excerpt)
+
+    def _news(self, member: Member, mark: Mark, room: int, whole: bool) -> tuple[Mark, Mark, bytes]:
+        """Return what lies beyond *mark*, as much as fits *room*: where it begins, where it stops
+        and the lines. At least one line is returned, or, unless *whole*, a part of it."""
+        position = max(member.cursor.position, mark.position)
+        excerpt = self._excerpt(member, position)
+        begin = Mark(position)
+        pieces: list[bytes] = []
+        if excerpt.removed:
+            notice = (
+                excerpt.start - 1,
+                excerpt.removed_time,
+                REMOVED,
+                removed_line(excerpt.removed),
+            )
+            pieces.append(b"%d %d %c %b\n" % notice)
+            room -= len(pieces[0])
+        for span in excerpt:
+            had = 0  # bytes of its first line
+            goes_on = not pieces and mark.offset and mark.position == span.position
+            if goes_on and mark.offset < len(span.first()) - 1:
+                begin, had = mark, mark.offset
+            lines, count = span.stamped(had + room + 1)  # the last line feed is left out
+            if not count and not pieces:
+                lines, count = span.first(), 1
+                if not whole:
+                    return begin, Mark(span.position, had + room), lines[had : had + room]
+            pieces.append(lines[had:])
+            room -= len(pieces[-1])
+            if count < len(span):
+                return begin, Mark(span.position + count), b"".join(pieces)
+        return begin, Mark(excerpt.stop), b"".join(pieces)
+
+    def _excerpt(self, member: Member, position: int) -> Excerpt:
+        """Return what lies beyond *position* for *member*; but only among so many events that own
+        ones in between, which nobody is told, cost little."""
+        return self._chat.group.timeline.excerpt(position, member.joined, ANSWER_EVENTS)
+
+    @staticmethod
+    def _room(limit: int | None) -> int:
+        return STREAM_REPLY_BYTES if limit is None else min(limit, DATAGRAM_BYTES)
