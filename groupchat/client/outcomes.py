@@ -8,9 +8,9 @@ from typing import Final
 
 from groupchat.client.leftovers import shown
 from groupchat.core import Reason
-from groupchat.core.sessions.client import Saved
 from groupchat.core.sessions.happenings import Result
 from groupchat.core.sessions.replies import DONE, INCOMPLETE, code
+from groupchat.core.sessions.saved import Saved
 
 __all__ = ["Earlier", "why"]
 

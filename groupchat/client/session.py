@@ -28,8 +28,9 @@ from typing import Self
 from groupchat.client.failures import NoAnswer
 from groupchat.client.patience import HOLD_SECONDS, Patience, Silent
 from groupchat.client.redial import Dial, Redial
-from groupchat.core.sessions.client import PLAIN_REFUSALS, Saved, SessionClient
+from groupchat.core.sessions.client import PLAIN_REFUSALS, SessionClient
 from groupchat.core.sessions.happenings import Happening, Lost, NoSessions
+from groupchat.core.sessions.saved import Saved
 
 __all__ = ["Dial", "Session", "Silent"]
 

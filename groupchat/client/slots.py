@@ -29,7 +29,7 @@ from groupchat.client.failures import Over
 from groupchat.client.lock import Lock
 from groupchat.client.statefile import Newer, StateFile
 from groupchat.core.names import name_key
-from groupchat.core.sessions.client import Saved
+from groupchat.core.sessions.saved import Saved
 
 __all__ = ["Slot"]
 

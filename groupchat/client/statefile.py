@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 from zlib import crc32
 
-from groupchat.core.sessions.client import Saved
+from groupchat.core.sessions.saved import Saved
 
 __all__ = ["FILE_BYTES", "VERSION", "Newer", "StateFile"]
 

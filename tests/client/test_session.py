@@ -14,7 +14,6 @@ from groupchat import transports
 from groupchat.client import link, patience, redial, session
 from groupchat.client.patience import Silent
 from groupchat.client.session import Dial, Session
-from groupchat.core.sessions.client import Saved
 from groupchat.core.sessions.happenings import (
     Happening,
     Lost,
@@ -26,6 +25,7 @@ from groupchat.core.sessions.happenings import (
     WhoIsHere,
 )
 from groupchat.core.sessions.replies import Answer, Opened, Reply
+from groupchat.core.sessions.saved import Saved
 from groupchat.core.sessions.wire import Mark
 from groupchat.transports import Connection
 from tests.client.keyed import answered

@@ -18,7 +18,7 @@ from groupchat.client.address import Address
 from groupchat.client.failures import Over
 from groupchat.client.slots import Slot
 from groupchat.client.statefile import FILE_BYTES
-from groupchat.core.sessions.client import Saved
+from groupchat.core.sessions.saved import Saved
 from tests.transports.recorder import POSIX
 
 SERVER = "example.org:12345"

@@ -1,9 +1,10 @@
 """Answers that come too late to be believed, and what travels apart."""
 
-from groupchat.core.sessions.client import Saved, SessionClient
+from groupchat.core.sessions.client import SessionClient
 from groupchat.core.sessions.happenings import Result, Told
 from groupchat.core.sessions.outbox import Outbox
 from groupchat.core.sessions.replies import Answer, Prove
+from groupchat.core.sessions.saved import Saved
 from groupchat.core.sessions.wire import Mark
 
 

@@ -17,10 +17,7 @@ from groupchat.core.sessions.bookmark import MAX_PARTIAL_BYTES, Bookmark
 from groupchat.core.sessions.client import (
     ACKNOWLEDGE_MILLISECONDS,
     KEEP_MILLISECONDS,
-    LISTEN_MILLISECONDS,
-    MAX_NAMES,
     PLAIN_REFUSALS,
-    Saved,
     SessionClient,
 )
 from groupchat.core.sessions.happenings import (
@@ -36,9 +33,11 @@ from groupchat.core.sessions.happenings import (
     Told,
     WhoIsHere,
 )
+from groupchat.core.sessions.listing import MAX_NAMES
 from groupchat.core.sessions.outbox import DATAGRAM_ROOM, Outbox
 from groupchat.core.sessions.replies import Answer, Opened, Prove, Refusal, Unknown, Who
 from groupchat.core.sessions.requests import Ask, Open, decode_request
+from groupchat.core.sessions.saved import Saved
 from groupchat.core.sessions.timer import (
     EQUAL_TRIES,
     FIRST_MILLISECONDS,
@@ -46,6 +45,7 @@ from groupchat.core.sessions.timer import (
     MIN_MILLISECONDS,
     Timer,
 )
+from groupchat.core.sessions.tries import LISTEN_MILLISECONDS
 from groupchat.core.sessions.wire import DATAGRAM_BYTES, Mark
 from tests.core.sessions.desk import NONCE, Desk
 

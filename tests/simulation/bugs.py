@@ -76,7 +76,7 @@ BUGS = (
     ),
     Bug(
         "moves a cursor without an acknowledgement",
-        "groupchat.core.sessions.server:Sessions.answer",
+        "groupchat.core.sessions.answers:Answers.answer",
         "begin, stop, body = self._news(member, ask.mark, room, whole=limit is None)",
         "begin, stop, body = self._news(member, ask.mark, room, whole=limit is None)\n"
         "        group.stand(heard.sender, stop.position)",
@@ -90,7 +90,7 @@ BUGS = (
     Bug(
         "carries out what has been overtaken",
         "groupchat.core.sessions.server:Sessions._ask",
-        "if ask.number < session.number:",
+        "if ask.number < session.number or not self._may_be_repeat(ask, session):",
         "if False:",
     ),
     Bug(
@@ -188,8 +188,8 @@ BUGS = (
     Bug(
         "lets go of old events and says nothing",
         "groupchat.core.timeline:Timeline.excerpt",
-        "self.end, author, start - position,",
-        "self.end, author, 0,",
+        "stop, author, start - position,",
+        "stop, author, 0,",
     ),
     Bug(
         "lets go of pages that somebody has to read",

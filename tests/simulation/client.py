@@ -12,7 +12,7 @@ whenever it likes; a connection that has broken, or says nothing, it makes anew.
 
 from typing import Final
 
-from groupchat.core.sessions.client import Saved, SessionClient
+from groupchat.core.sessions.client import SessionClient
 from groupchat.core.sessions.happenings import (
     Behind,
     Happening,
@@ -26,6 +26,7 @@ from groupchat.core.sessions.happenings import (
     WhoIsHere,
 )
 from groupchat.core.sessions.replies import DONE
+from groupchat.core.sessions.saved import Saved
 from tests.simulation.checker import Account, Checker
 from tests.simulation.link import Link
 from tests.simulation.network import Network

@@ -11,7 +11,7 @@ there is something to ask.
 News is taken when it begins where we are: at our *mark*. If it begins before, what we know is
 left out; if it begins after, there is a gap, so all of it is left out, and asked for again. So
 whoever writes down the mark after he has shown the news, and before he sends the next request,
-misses nothing and shows nothing twice. That, and what was under way, is :class:`Saved`: enough to
+misses nothing and shows nothing twice. That, and what was under way, is what is *saved*: enough to
 go on by in another process, from another address, by another transport.
 
 Somebody who *takes turns* is told things as the plain protocol tells them: as if each command had
@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Final
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from groupchat.core.plain import ILLEGAL_REQUEST, UNREADABLE
 from groupchat.core.sessions import replies
@@ -37,28 +37,23 @@ from groupchat.core.sessions.happenings import (
     NoSessions,
     Outside,
     Ready,
-    Result,
     Seen,
     Told,
-    WhoIsHere,
 )
+from groupchat.core.sessions.listing import Listing
 from groupchat.core.sessions.outbox import DATAGRAM_ROOM, Outbox
 from groupchat.core.sessions.replies import DONE, Answer, Opened, Prove, Unknown, decode_reply
 from groupchat.core.sessions.requests import Ask, Open
-from groupchat.core.sessions.timer import Timer
+from groupchat.core.sessions.saved import Saved
+from groupchat.core.sessions.tries import Tries
+from groupchat.core.sessions.turns import Turns
 
 __all__ = [
     "ACKNOWLEDGE_MILLISECONDS",
     "KEEP_MILLISECONDS",
-    "LISTEN_MILLISECONDS",
-    "MAX_NAMES",
     "PLAIN_REFUSALS",
-    "Saved",
     "SessionClient",
 ]
-
-LISTEN_MILLISECONDS: Final = 3_000
-"""How long a request that waits for news is left alone before it is sent again."""
 
 ACKNOWLEDGE_MILLISECONDS: Final = 1_000
 """How long news that came unasked is left without an acknowledgement."""
@@ -68,31 +63,6 @@ KEEP_MILLISECONDS: Final = 60_000
 
 PLAIN_REFUSALS: Final = 3
 """So many times a server must have refused a session before it is taken to know none."""
-
-MAX_NAMES: Final = 100_000
-"""Names that are kept of those who are here. A server that tells more is not believed."""
-
-_BRINGS_NEWS: Final = (b"2", b"3", b"5")
-
-
-@frozen
-class Saved:
-    """A session, to go on by."""
-
-    token: str
-    number: int
-    """Of the last request."""
-    position: int
-    """All before this has been told."""
-    joined: bool
-    """Whether it has ever been a member."""
-    group: str = "main"
-    commands: tuple[bytes, ...] = ()
-    """Those of the last request, if it is still under way."""
-    said: int = 0
-    """All that was said by it lies before this; 0 for nothing."""
-    command: bytes = b""
-    """The whole of the command of which the last of *commands* is a part, if it is one."""
 
 
 class _Phase(Enum):
@@ -126,7 +96,7 @@ class SessionClient:
         self.heard = 0
         """How many messages have come from the server and were for us. To be read."""
         self._datagram = datagram
-        self._in_turn = in_turn
+        self._turns = Turns() if in_turn else None
         self._group = saved.group if saved else group
         self._token = saved.token if saved else ""
         self._number = saved.number if saved else 0
@@ -137,25 +107,16 @@ class SessionClient:
         self._acknowledged = self._bookmark.mark  # the server knows that we have come so far
         self._phase = _Phase.READY if saved else _Phase.OPENING
         self._resuming = saved is not None
-        self._timer = Timer()
+        self._tries = Tries()
         self._outbox = Outbox(saved.commands, saved.command) if saved else Outbox()
-        self._who: list[str] | None = None  # names so far, while they are asked for
-        self._who_before = 0
+        self._who: Listing | None = None
         self._wants_seen = False
         self._wants_more = saved is not None
-        self._fetch_to: int | None = None  # in turn: all before this is told before anything else
-        self._later: list[Result] = []  # in turn: what came of the commands that followed
         self._listens = 0  # seconds
         self._follows = False
         self._acknowledge_at: int | None = None  # by a request without anything else in it
         self._cookie = ""
-        self._refusals = 0
-        self._refused_try = 0
         self._ask: Ask | None = None  # under way
-        self._tries = 0
-        self._due: int | None = 0  # when to send
-        self._sent: list[int] = []  # when each try was
-        self._proved_by = 0  # the first try with the cookie
         if saved and saved.commands:
             self._ask = self._request(saved.number)
 
@@ -168,7 +129,7 @@ class SessionClient:
     def ask_who(self) -> None:
         """Ask who is here."""
         if self._who is None:
-            self._who, self._who_before = [], 0
+            self._who = Listing()
 
     def ask_seen(self) -> None:
         """Ask how far everybody else has come."""
@@ -216,7 +177,7 @@ class SessionClient:
     def refusals(self) -> int:
         """How often the server has answered like one that knows no sessions, since it last
         answered otherwise."""
-        return self._refusals
+        return self._tries.refusals
 
     def saved(self) -> Saved | None:
         """Return what to write down before anything is sent; None if there is no session."""
@@ -242,33 +203,28 @@ class SessionClient:
             return 0 if asks else self._acknowledge_at
         if self._is_overtaken():
             return 0
-        return self._due
+        return self._tries.due
 
     def send(self, now: int) -> bytes | None:
         """Return what to send at the time *now*, if anything."""
         if self._phase is _Phase.READY and (self._ask is None or self._is_overtaken()):
             self._compose(now)
-        if self._phase is _Phase.OVER or self._due is None or now < self._due:
+        due = self._tries.due
+        if self._phase is _Phase.OVER or due is None or now < due:
             return None
-        if self._phase is _Phase.READY and self._ask is None:
+        ask = self._ask
+        if self._phase is _Phase.READY and ask is None:
             return None
-        self._tries += 1
-        self._sent.append(now)
-        if not self._datagram:
-            self._due = None
-        elif self._ask is not None and self._ask.wait and self._tries > 1:
-            self._due = now + LISTEN_MILLISECONDS
-        else:
-            self._due = now + self._timer.wait(self._tries)
-        if self._phase is _Phase.OPENING or self._ask is None:
+        self._tries.send(now, self._datagram, ask is not None and bool(ask.wait))
+        if self._phase is _Phase.OPENING or ask is None:
             return Open(self._group, self._nonce, self._cookie).encode()
         mark = self._bookmark.mark  # on a connection we may have come further since
-        return evolve(self._ask, mark=mark, tries=self._tries, cookie=self._cookie).encode()
+        return evolve(ask, mark=mark, tries=self._tries.count, cookie=self._cookie).encode()
 
     def reconnect(self, datagram: bool) -> None:
         """Go on by a new connection: what is under way has to be sent again."""
         self._datagram = datagram
-        self._again()
+        self._tries.begin()
         if self._follows:
             self._wants_more = True
 
@@ -280,14 +236,13 @@ class SessionClient:
         if reply is None:
             return self._not_understood(data)
         self.heard += 1
-        self._refusals = 0
+        self._tries.heard()
         if isinstance(reply, Answer):
             return self._answered(reply, now)
         if isinstance(reply, Prove):
             if self._cookie != reply.cookie:
                 self._cookie = reply.cookie
-                self._proved_by = self._tries + 1
-                self._due = now
+                self._tries.prove(now)
             return []
         if isinstance(reply, Unknown):
             return self._unknown(reply)
@@ -297,14 +252,10 @@ class SessionClient:
             return []
         if isinstance(reply, Opened):
             self._phase, self._token = _Phase.READY, reply.token
-            self._again()
+            self._tries.begin()
             return [Ready(resumed=False)]
         self._phase = _Phase.OVER
         return [NoSessions(reply.why)]
-
-    def _again(self) -> None:
-        self._tries, self._due, self._sent, self._proved_by = 0, 0, [], 0
-        self._refused_try = 0
 
     def _has_something_to_ask(self) -> bool:
         return bool(self._outbox or self._wants_seen or self._who is not None or self._wants_more)
@@ -321,13 +272,13 @@ class SessionClient:
         if not asks and not self._listens:
             self._ask = None
             return
-        if self._fetch_to is None:
-            self._outbox.pack(DATAGRAM_ROOM, leave_apart=self._in_turn)
+        if self._turns is None or self._turns.fetch_to is None:
+            self._outbox.pack(DATAGRAM_ROOM, leave_apart=self._turns is not None)
         self._number += 1
         self._ask = self._request(self._number, 0 if asks else self._listens)
         self._wants_more = False
         self._acknowledge_at = None
-        self._again()
+        self._tries.begin()
 
     def _request(self, number: int, wait: int = 0) -> Ask:
         return Ask(
@@ -337,20 +288,16 @@ class SessionClient:
             self._outbox.requests(),
             wait,
             self._follows and not self._datagram,
-            self._who_before if self._who is not None else None,
+            None if self._who is None else self._who.before,
             self._wants_seen,
         )
 
     def _not_understood(self, data: bytes) -> list[Happening]:
-        if data != ILLEGAL_REQUEST or self._refused_try == self._tries:
-            return []  # anybody can send that, again and again
-        self._refused_try = self._tries
-        self._refusals += 1
-        if self._phase is _Phase.OPENING:
-            if self._refusals >= PLAIN_REFUSALS:
+        if data == ILLEGAL_REQUEST and self._tries.refused() and self._phase is _Phase.OPENING:
+            if self._tries.refusals >= PLAIN_REFUSALS:
                 self._phase = _Phase.OVER
                 return [NoSessions()]
-            self._due = 0
+            self._tries.done()
         return []
 
     def _unknown(self, reply: Unknown) -> list[Happening]:
@@ -364,7 +311,7 @@ class SessionClient:
             self._ask = None
             self._phase, self._token, self._cookie = _Phase.OPENING, "", ""
             self._resuming = False
-            self._again()
+            self._tries.begin()
             return []
         self._phase = _Phase.OVER
         return [Lost(self._outbox.commands())]
@@ -376,7 +323,7 @@ class SessionClient:
         commands = self._outbox.forget()
         self._number, self._ask = reply.last, None
         self._wants_more = True
-        self._again()
+        self._tries.begin()
         return [Behind(commands)]
 
     def _answered(self, answer: Answer, now: int) -> list[Happening]:
@@ -386,9 +333,7 @@ class SessionClient:
             ask is None or answer.number != ask.number or len(answer.results) != len(ask.commands)
         ):
             return []
-        if self._datagram and answer.tries < self._proved_by:
-            # From before the server asked us to prove ourselves. Perhaps it has been started again:
-            # then it has forgotten what it did not carry out, and may be doing so now.
+        if self._datagram and self._tries.is_too_old(answer.tries):
             return []
         try:
             news = self._bookmark.read(answer)
@@ -397,8 +342,8 @@ class SessionClient:
         if unasked or ask is None:
             return [*self._unasked(answer, news, now)]
         self._cookie = ""  # it has done its work
-        if not ask.wait and answer.tries <= len(self._sent):
-            self._timer.measured(now - self._sent[answer.tries - 1])
+        if not ask.wait:
+            self._tries.measure(answer.tries, now)
         self._acknowledged = max(self._acknowledged, ask.mark)
         joined = self._note(answer)
         happenings: list[Happening] = []
@@ -409,9 +354,10 @@ class SessionClient:
             self._inside = False
             happenings.append(Outside())
         results = self._outbox.arrived(answer.results)
-        self._ask, self._due = None, 0
-        if self._in_turn:
-            results = self._first(results, answer.end, resumes)
+        self._ask = None
+        self._tries.done()
+        if self._turns is not None and not resumes:  # what was asked before brings no news
+            results = self._turns.take(results, answer.end)
         happenings += results
         happenings += self._others(ask, answer)
         happenings += self._news(answer, news, joined)
@@ -442,16 +388,6 @@ class SessionClient:
         begin = answer.begin.position if joined else self._bookmark.mark.position
         return max(0, answer.end - begin - own)
 
-    def _first(self, results: list[Result], end: int, resumes: bool) -> list[Result]:
-        """Return those of *results* that are told before the news that comes with them; put the
-        rest aside. What was asked for before we resumed brings no news."""
-        for index, result in enumerate(results):
-            if result.word == DONE and result.command[:1] in _BRINGS_NEWS and not resumes:
-                self._fetch_to = end
-                self._later = results[index + 1 :]
-                return results[: index + 1]
-        return results
-
     def _others(self, ask: Ask, answer: Answer) -> list[Happening]:
         """Return what else was asked for."""
         happenings: list[Happening] = []
@@ -459,20 +395,12 @@ class SessionClient:
             self._wants_seen = False
             seen = answer.seen
             happenings.append(Seen(0, member=False) if seen is None else Seen(seen))
-        if ask.who is None or self._who is None:
-            return happenings
-        names, self._who = self._who, None
-        names += answer.names
-        if answer.who is None:
-            happenings.append(WhoIsHere((), member=False))
-        elif answer.who.before > 0 and self._may_go_on(answer.who.before, len(names)):
-            self._who, self._who_before = names, answer.who.before
-        else:
-            happenings.append(WhoIsHere(tuple(names)))
+        if ask.who is not None and self._who is not None:
+            whole = self._who.take(answer)
+            if whole is not None:
+                self._who = None
+                happenings.append(whole)
         return happenings
-
-    def _may_go_on(self, before: int, count: int) -> bool:
-        return count <= MAX_NAMES and (not self._who_before or before < self._who_before)
 
     def _unasked(self, answer: Answer, news: News | None, now: int) -> Sequence[Happening]:
         """Take what a server tells a follower by itself."""
@@ -484,21 +412,22 @@ class SessionClient:
 
     def _news(self, answer: Answer, news: News | None, joined: bool) -> Sequence[Happening]:
         """Take the news in the answer to a request."""
-        if not self._in_turn:
+        turns = self._turns
+        if turns is None:
             self._wants_more = self._wants_more or answer.stop.position < answer.end
             return self._take(answer, news, joined)
         if joined:
             self._bookmark.skip(answer.begin)
-        if self._fetch_to is None:
+        if turns.fetch_to is None:
             if not answer.body:
                 self._bookmark.skip(answer.stop)  # nothing but our own
             return []
         happenings = self._take(answer, news, joined)
-        if self._bookmark.mark.position < min(self._fetch_to, answer.end):
+        following = turns.told(self._bookmark.mark.position, answer.end)
+        if following is None:
             self._wants_more = True
             return happenings
-        later, self._later, self._fetch_to = self._later, [], None
-        return [*happenings, *later]
+        return [*happenings, *following]
 
     def _take(self, answer: Answer, news: News | None, joined: bool) -> list[Happening]:
         happenings: list[Happening] = [*self._bookmark.take(answer, news, joined)]
