@@ -68,7 +68,7 @@ def retention(value: str) -> Retention:
     """
     milliseconds = size = None
     for part in value.split(","):
-        match = re.fullmatch("([1-9][0-9]{0,8})([a-zA-Z]{1,3})", part.strip())
+        match = re.fullmatch("0*([1-9][0-9]{0,8})([a-zA-Z]{1,3})", part.strip())
         unit = match[2] if match else ""
         if match and unit.lower() in _AGES and milliseconds is None:
             milliseconds = int(match[1]) * _AGES[unit.lower()] * 1_000

@@ -184,6 +184,8 @@ class _Program:
                 self._screen.end_line()
         except KeyboardInterrupt:
             self._screen.end_line()
+            if not self._screen.interactive:
+                self._screen.give_up()  # perhaps nobody reads, and to leave must not wait for that
         except Unwritable as error:
             self._screen.give_up()
             problem = error

@@ -52,6 +52,7 @@ class Interrupts:
         self._go_on = go_on
         self._task: asyncio.Task[Any] | None = None
         self._stuck = False  # perhaps, in a write
+        self._looks_again = False  # the next SIGINT is our own
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
@@ -90,6 +91,9 @@ class Interrupts:
     def _interrupt(self, number: int, _frame: FrameType | None) -> None:
         if number == _HANGUP:
             signal.signal(number, signal.SIG_IGN)
+        looks_again, self._looks_again = self._looks_again, False
+        if looks_again and not self._stuck:
+            return  # the write has ended after all
         if self._task is None or (self._stuck and self._writing()):
             raise KeyboardInterrupt
         self._task.cancel()
@@ -104,7 +108,8 @@ class Interrupts:
             self._task.get_loop().call_soon(self._go_on)
 
     def _look_again(self) -> None:
-        if self._writing() and sys.platform != "win32":
+        if self._stuck and self._writing() and sys.platform != "win32":
+            self._looks_again = True
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
 

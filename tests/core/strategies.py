@@ -94,7 +94,7 @@ _accepted: st.SearchStrategy[Command] = st.one_of(
     st.builds(Send, legal_texts),
     st.just(Leave()),
 )
-_senders = st.text(min_size=1, max_size=40).filter(str.isprintable)
+_senders = st.text(st.characters(codec="utf-8").filter(str.isprintable), min_size=1, max_size=40)
 _standings = st.integers(-(2**40), 2**40)
 _results = st.lists(
     st.sampled_from(["done", "name-in-use", "not-a-request", "incomplete"]), min_size=1

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import itertools
+import re
 import threading
 from collections.abc import Callable, Iterator
 
@@ -32,9 +33,16 @@ def test_members_who_vanish_do_not_stop_the_server(host: str) -> None:
         for number in range(50):
             with UdpMember(server.port, host) as vanishing:
                 vanishing.socket.send(b"1 Ghost %d" % number)
-        # Their replies find nobody, and so does whatever is asked by a port that is closed.
-        eventually(lambda: b"Ghost 49 has joined" in staying.ask(b"5"))
-        assert server.udp().ask(b"1 Bob").startswith(b"Ghost 49, Ghost 48, ")
+        # Their replies find nobody, and so does whatever is asked by a port that is closed. A few
+        # may get the port of one before them, and then they are members already.
+        joined: set[bytes] = set()
+
+        def most_have_joined() -> bool:
+            joined.update(re.findall(rb"Ghost \d+ has joined", staying.ask(b"5")))
+            return len(joined) > 40
+
+        eventually(most_have_joined)
+        assert server.udp().ask(b"1 Bob").startswith(b"Ghost 4")
 
 
 def test_a_flood_on_udp_does_not_starve_tcp(server: RunningServer) -> None:
