@@ -43,6 +43,7 @@ from groupchat.journal.interface import Journal
 from groupchat.journal.storage import Damaged
 from groupchat.server.audience import Audience
 from groupchat.server.batch import Batch, Step, is_connection
+from groupchat.server.calendar import Calendar
 from groupchat.server.gate import Gate
 from groupchat.server.inbox import Inbox
 from groupchat.server.limits import Limits
@@ -94,6 +95,7 @@ class Server:
         self._stopped: Callable[[], None] | None = None
         self._over = False  # the last batch has been made
         self._now = self._chat.time  # in the log; all else is measured by what nobody can set
+        self._calendar = Calendar(scheduler.time, scheduler.monotonic)
         self._silence = Silence(self._group, limits)
         for sender in map(str, self._group.members):
             if is_connection(sender):  # it ended when the server did, and could not leave
@@ -301,7 +303,7 @@ class Server:
         self._scheduler.call_later(TICK_SECONDS, self._tick)
         for peer in self._silence.tick():
             peer.close()
-        now = self._scheduler.time()
+        now = self._calendar.time()
         self._orders += self._unstored
         self._unstored.clear()
         try:
