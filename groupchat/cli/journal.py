@@ -20,6 +20,7 @@ from groupchat.journal.files import FORMAT
 from groupchat.journal.history import Entry
 from groupchat.journal.transcript import (
     Hole,
+    LetGo,
     Transcript,
     as_json,
     as_text,
@@ -207,14 +208,16 @@ def _transcript(path: Path, label: str) -> Iterator[Transcript]:
         yield transcript
 
 
-def _print(transcript: Transcript, found: Iterable[Entry | Hole], show: _Show) -> None:
+def _print(transcript: Transcript, found: Iterable[Entry | Hole | LetGo], show: _Show) -> None:
     """Print what was found, and tell of what was not; then exit with 1."""
     if transcript.let_go:
         _say(removed_line(transcript.let_go).decode())
     out = _Output()
     for entry in found:
-        if not isinstance(entry, Hole):
+        if isinstance(entry, Entry):
             out.write(show(entry))
+        elif isinstance(entry, LetGo):
+            _say(removed_line(entry.events).decode())
         elif transcript.holes <= _SHOWN_TROUBLES:
             _say(f"Lost: {entry}.")
     out.flush()

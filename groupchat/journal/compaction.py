@@ -24,7 +24,7 @@ from groupchat.core.chat import Chat
 from groupchat.core.pages import Page
 from groupchat.journal.chain import Chain
 from groupchat.journal.files import connect, create, discard, lock, publish, refusals
-from groupchat.journal.reader import Gap, Reader
+from groupchat.journal.reader import Reader
 from groupchat.journal.recovery import Recovered, beginning, recover, replay, restore, without_pages
 from groupchat.journal.rows import (
     BASE,
@@ -124,7 +124,7 @@ class _Copy:
         if base is not None:
             self._chain = Chain(base.number, base.checksum, base.records)
             self._put(Write(base=state_row(BASE, base)))
-        for row in self._batches():
+        for row in self._batches(base):
             self._gather(row)
             if found is None:
                 replay(chat, row)
@@ -133,9 +133,9 @@ class _Copy:
         self._keep(chat, source)
         return mended
 
-    def _batches(self) -> Iterator[Row]:
-        for row in self._reader.log():
-            if isinstance(row, Gap):
+    def _batches(self, base: State | None) -> Iterator[Row]:
+        for row in self._reader.log(base):
+            if not isinstance(row, Row):
                 raise Damaged(str(row))
             yield row
 

@@ -14,7 +14,7 @@ from groupchat.core import Join, Send
 from groupchat.core.chat import Chat
 from groupchat.core.records import Record
 from groupchat.journal import Damaged, DurableJournal, Unusable, open_journal
-from groupchat.journal.reader import Gap, Reader
+from groupchat.journal.reader import Reader
 from groupchat.journal.storage import Row
 from groupchat.journal.transcript import Hole, Transcript
 from groupchat.journal.verification import verify
@@ -93,7 +93,7 @@ class SQLiteCopy:
     def __init__(self, path: Path) -> None:
         with Reader(path) as reader:
             found = reader.reading()
-            self._rows = [row for row in reader.log() if not isinstance(row, Gap)]
+            self._rows = [row for row in reader.log() if isinstance(row, Row)]
             self._pages = {row.number: row for row in found.pages()}
             self._snapshot, self._base = found.snapshot(), found.base()
 
@@ -139,7 +139,7 @@ def examine(original: Original, path: Path) -> None:
     with contextlib.suppress(Unusable, OSError):
         with Reader(path) as reader:
             for row in reader.log():
-                assert isinstance(row, Gap) or row == original.batches[row.number]
+                assert not isinstance(row, Row) or row == original.batches[row.number]
         verify(path)
         with Transcript(path) as transcript:
             entries = [str(entry) for entry in transcript if not isinstance(entry, Hole)]
