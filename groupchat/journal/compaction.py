@@ -32,19 +32,24 @@ from groupchat.journal.rows import (
     PAGE,
     SNAPSHOT,
     State,
+    first_time_of,
     header_of,
     page_of,
     page_row,
     seal,
     state_row,
+    time_of,
 )
 from groupchat.journal.sqlite import SQLiteReading, put
 from groupchat.journal.storage import Damaged, Reading, Row, Write
 
-__all__ = ["BATCH_BYTES", "Compacted", "compact"]
+__all__ = ["BATCH_BYTES", "BATCH_MILLISECONDS", "Compacted", "compact"]
 
 BATCH_BYTES: Final = 65_536
 """Bytes of records after which a batch of the new journal ends."""
+
+BATCH_MILLISECONDS: Final = 3_600_000
+"""Milliseconds from its oldest record to its newest; for old batches are let go of whole."""
 
 
 @frozen
@@ -105,6 +110,7 @@ class _Copy:
         self._chain = Chain()
         self._lines: list[bytes] = []
         self._size = 0
+        self._since = 0  # when its first record was taken
         self._events = 0  # before the batch that is being gathered
 
     def run(self, progress: Callable[[int], object]) -> str:
@@ -141,8 +147,10 @@ class _Copy:
 
     def _gather(self, row: Row) -> None:
         """Put the records of *row* into the batch that is being gathered."""
+        if time_of(row) - self._since > BATCH_MILLISECONDS:
+            self._end_batch()
         if not self._lines:
-            self._events = header_of(row).events
+            self._events, self._since = header_of(row).events, first_time_of(row)
         self._lines.append(row.body.partition(b"\n")[2])
         self._size += len(row.body)
         if self._size >= BATCH_BYTES:
