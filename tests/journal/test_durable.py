@@ -123,6 +123,36 @@ def test_snapshots_come_every_so_many_records() -> None:
     DurableJournal(storage)
 
 
+def test_snapshots_come_every_so_many_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(durable, "SNAPSHOT_BYTES", 1_000)
+    storage = Kept()
+    one = keeper(storage)
+    many(one, 40, size=300, a_batch=1)
+    snapshots = [write.snapshot.number for write in storage.writes if write.snapshot]
+    assert snapshots == list(range(4, 41, 3))  # the first batch is of two joins
+
+
+@pytest.mark.parametrize(("name", "most"), [("SNAPSHOT_RECORDS", 7), ("SNAPSHOT_BYTES", 600)])
+def test_a_snapshot_is_due_as_well_if_the_server_is_started_often(
+    name: str, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(durable, name, most)
+    storage = Kept()
+    for _ in range(20):
+        many(keeper(storage), 2, size=60)
+    snapshots = [write.snapshot.number for write in storage.writes if write.snapshot]
+    assert len(snapshots) >= 4
+    again = DurableJournal(storage)
+    assert (again._fresh_records, again._fresh_bytes) == fresh(storage)
+
+
+def fresh(storage: Kept) -> tuple[int, int]:
+    """Return how many records and bytes of batches there are that are in no snapshot."""
+    assert storage.newest
+    bodies = [row.body for row in storage.batches(storage.newest.number)]
+    return sum(body.count(b"\n") for body in bodies), sum(map(len, bodies))
+
+
 @pytest.mark.usefixtures("small")
 def test_a_snapshot_is_of_the_state_before_the_batch_it_is_written_with() -> None:
     storage = Kept()

@@ -226,6 +226,19 @@ def test_much_goes_in_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     assert told(one, "udp 2").startswith(b"(100 older events are not kept")
 
 
+def test_long_records_go_in_smaller_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "STEP_BYTES", 10_000)
+    storage = Kept()
+    one = keeper(storage, Retention(milliseconds=60 * MINUTE))
+    many(one, 30, size=3_000, a_batch=1)
+    one.now += 100 * MINUTE
+    one.tick()
+    assert storage.oldest
+    assert state_of(BASE, storage.oldest).number == 5  # the first has two joins
+    assert settle(one) > 10
+    assert told(one, "udp 2").startswith(b"(30 older events")
+
+
 SIZES = [300_000, 1_000_000]
 
 
