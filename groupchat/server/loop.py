@@ -113,6 +113,8 @@ class Server:
         # After a restart, numbers of connections come again. Who is still to leave under one, since
         # that could not be written down, must not be taken for whoever has it now.
         ghost = is_connection(peer.sender) and peer.sender in self._group
+        if not self._can_be_written_down(peer):
+            return False
         if self._over or ghost or not self._gate.come(peer):
             self._quiet.say(f"no more connections for {peer.sender}", logging.WARNING)
             return False
@@ -121,6 +123,8 @@ class Server:
 
     def receive(self, request: bytes, peer: Peer) -> Reception:
         """Take one request. Its reply goes to *peer*, later."""
+        if not self._can_be_written_down(peer):
+            return UNWANTED
         sender = self._sender(request, peer)
         member = sender if sender in self._group else None
         reception = self._gate.judge(peer, member)
@@ -152,6 +156,13 @@ class Server:
         """
         self._stopped = stopped
         self._wake()
+
+    def _can_be_written_down(self, peer: Peer) -> bool:
+        """Whether the log can hold who *peer* is. Else the whole batch would fail that he is in."""
+        if peer.sender.isprintable():
+            return True
+        self._quiet.say(f"not a sender, so it is not heard: {peer.sender!r}", logging.ERROR)
+        return False
 
     def _sender(self, request: bytes, peer: Peer) -> str:
         return self._sessions.sender(request) if request.startswith(b"@") else peer.sender
