@@ -179,7 +179,7 @@ def test_few_pages_are_in_memory_however_much_waits() -> None:
     assert all(isinstance(page, Shelved) for page in pages[:-3])
     again = DurableJournal(storage).chat
     assert sum(isinstance(page, Page) for page in again.group.timeline.pages) <= 6
-    assert same(again, one.chat) or lines(again) == lines(one.chat)
+    assert same(again, one.chat)
     assert lines(one.chat).count(b"\n") == 202
 
 
@@ -192,7 +192,7 @@ def test_pages_that_everybody_has_read_are_let_go_of() -> None:
     batch(one, ("udp 2", Leave()))
     many(one, 10, size=40, a_batch=1)
     assert len(storage.shelf) < 6
-    assert same(reopened(storage), one.chat) or lines(reopened(storage)) == lines(one.chat)
+    assert same(reopened(storage), one.chat)
 
 
 @pytest.mark.usefixtures("small")
