@@ -154,6 +154,20 @@ def fresh(storage: Kept) -> tuple[int, int]:
 
 
 @pytest.mark.usefixtures("small")
+def test_a_snapshot_that_could_not_be_written_is_still_due() -> None:
+    storage = Kept()
+    one = keeper(storage)
+    many(one, 5, a_batch=1)  # and two have joined
+    storage.failing = True
+    results: list[OSError | None] = []
+    one.journal.rest(results.append)
+    assert isinstance(results[0], OSError)
+    storage.failing = False
+    batch(one, ("udp 1", Send("next")))
+    assert storage.writes[-1].snapshot
+
+
+@pytest.mark.usefixtures("small")
 def test_a_snapshot_is_of_the_state_before_the_batch_it_is_written_with() -> None:
     storage = Kept()
     one = keeper(storage)
@@ -181,6 +195,14 @@ def test_few_pages_are_in_memory_however_much_waits() -> None:
     assert sum(isinstance(page, Page) for page in again.group.timeline.pages) <= 6
     assert same(again, one.chat)
     assert lines(one.chat).count(b"\n") == 202
+
+
+@pytest.mark.usefixtures("small")
+def test_few_old_pages_stay_in_memory_when_they_have_been_read() -> None:
+    one = keeper(Kept())
+    many(one, 200, size=40, a_batch=1)
+    assert lines(one.chat).count(b"\n") == 202
+    assert len(one.journal._cache) == durable.CACHED_PAGES
 
 
 @pytest.mark.usefixtures("small")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from groupchat.core import Join, Leave, Send, Update, encode
 from groupchat.core.chat import Chat
 from groupchat.core.records import Record
-from groupchat.journal import MemoryJournal, retention
+from groupchat.journal import MemoryJournal, durable, retention
 from groupchat.journal.chain import Chain
 from groupchat.journal.durable import DurableJournal
 from groupchat.journal.recovery import beginning, replay, restore, without_pages
@@ -266,6 +266,23 @@ def test_no_more_goes_than_must_for_the_size(tmp_path: Path, most: int, read: bo
         assert told(one, "udp 2").startswith(b"(%d older events are not" % missed)
     one.journal.close()
     assert lines(DurableJournal(_kept(tmp_path)).chat)[-300:] == lines(one.chat)[-300:]
+
+
+@pytest.mark.usefixtures("small")
+def test_what_nobody_needs_goes_before_what_somebody_may_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Pages are twice what was said; once all have read them, a snapshot lets go of them."""
+    monkeypatch.setattr(durable, "SNAPSHOT_RECORDS", 1_000)
+    monkeypatch.setattr(durable, "UNSETTLED_RECORDS", 10)
+    storage = Kept()
+    one = keeper(storage, Retention(size=9_000))
+    many(one, 40, size=100, a_batch=1)
+    assert len(told(one, "udp 2").split(b"\n")) == 40
+    assert storage.size() > 9_000
+    settle(one)
+    assert storage.size() < 9_000
+    assert storage.base() is None
 
 
 def _kept(folder: Path) -> Kept:
