@@ -276,6 +276,19 @@ def test_what_is_too_old_is_let_go_of_as_the_log_says(journal: SlowJournal) -> N
     journal.written()
 
 
+def test_what_is_due_while_something_is_written_is_carried_out_right_after_it(
+    journal: SlowJournal,
+) -> None:
+    world = World(journal)
+    world.ask(Recorder("a"), b"1 Alice")
+    journal.old = [Drop(1)]
+    world.wait(1)
+    journal.written()
+    world.turn()
+    assert journal.batches[1:] == [[Record(1_001_000, SERVER, 0, (Drop(1),))]]
+    journal.written()
+
+
 def test_before_it_stops_all_that_has_arrived_is_carried_out(journal: SlowJournal) -> None:
     world, alice, bob = World(journal), Recorder("a"), Recorder("b")
     stopped: list[bool] = []

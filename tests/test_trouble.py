@@ -13,10 +13,12 @@ from groupchat.core.sessions.replies import Answer, Opened, decode_reply
 from groupchat.core.sessions.requests import Ask, Open
 from groupchat.core.sessions.wire import Mark
 from groupchat.core.timeline import Timeline
+from groupchat.journal import DurableJournal
 from groupchat.journal.storage import Damaged
 from groupchat.server import Limits
 from groupchat.server.quiet import LOG_MILLISECONDS
 from tests.core.sessions.desk import NONCE
+from tests.journal.making import Kept
 from tests.world import Recorder, Slow, SlowJournal, World
 
 HINT = ". It may still be in the log: stop the server, and run 'groupchat journal check'"
@@ -255,6 +257,23 @@ def test_what_is_too_old_cannot_be_found_but_the_clock_goes_on(
     lines = [line for line in caplog.messages if "damaged" in line]
     assert lines[0] == "what server has missed cannot be read: batch 1 is damaged" + HINT
     assert journal.batches[-1] == [Record(1_003_000, "a", 1, (Leave(),))]
+
+
+@pytest.mark.parametrize("sender", ["pipe 1\t#2", "pipe\n#1", "pipe \udcff", "pipe\x1e"])
+@pytest.mark.parametrize("datagram", [None, 512])
+def test_who_cannot_be_written_down_costs_nobody_else_his_batch(
+    sender: str, datagram: int | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Transports can be anybody's."""
+    storage = Kept()
+    world = World(DurableJournal(storage))
+    alice, odd = Recorder("a"), Recorder(sender, datagram)
+    assert not world.server.come(odd)
+    assert not world.server.receive(b"1 Eve", odd).wanted
+    assert world.ask(alice, b"1 Alice") == b""
+    assert world.ask(alice, b"2 hello") == b""
+    assert [row.number for row in storage.batches(0)] == [1, 2]
+    assert caplog.messages.count(f"not a sender, so it is not heard: {sender!r}") == 1
 
 
 def test_a_chat_that_is_not_new_can_be_served() -> None:

@@ -6,7 +6,7 @@ from attrs import define, field
 
 from groupchat.core.chat import Chat
 from groupchat.core.records import Drop, Record
-from groupchat.journal import MemoryJournal
+from groupchat.journal import Journal, MemoryJournal
 from groupchat.journal.interface import Done
 from groupchat.server import NO_LIMITS, Limits, Server
 
@@ -112,7 +112,7 @@ class _Timer:
 class World:
     """A server's scheduler, and the server."""
 
-    journal: MemoryJournal | SlowJournal = field(factory=MemoryJournal)
+    journal: Journal = field(factory=MemoryJournal)
     limits: Limits = NO_LIMITS
     now: int = 1_000_000
     """Milliseconds, of which none is ever missing."""

@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 import click
 
 from groupchat.cli.parameters import DEFAULT_PORT, MAX_PORT, default_journal
+from groupchat.cli.printable import printable
 from groupchat.cli.program import program
 from groupchat.cli.progress import Progress
 from groupchat.core.lines import removed_line, render
@@ -20,6 +21,7 @@ from groupchat.journal.files import FORMAT
 from groupchat.journal.history import Entry
 from groupchat.journal.transcript import (
     Hole,
+    LetGo,
     Transcript,
     as_json,
     as_text,
@@ -76,7 +78,7 @@ def check(path: Path) -> None:
     something is damaged, it says where that begins, and what can be read all the same, and the
     exit code is 1.
     """
-    with _user_errors(path), Progress(f"Checking {_shown(path)}", _size(path, 2)) as progress:
+    with _user_errors(path), Progress(f"Checking {printable(path)}", _size(path, 2)) as progress:
         found = verify(path, progress.add)
     click.echo(_summary(path, found))
     if found.whole:
@@ -113,7 +115,7 @@ def export(path: Path, form: str) -> None:
     Of a damaged journal, all that can be read is exported; what is missing is told on standard
     error, and the exit code is 1.
     """
-    with _transcript(path, f"Exporting {_shown(path)}") as transcript:
+    with _transcript(path, f"Exporting {printable(path)}") as transcript:
         _print(transcript, transcript, _FORMATS[form])
 
 
@@ -134,11 +136,11 @@ def replay(path: Path, name: str | None) -> None:
     """
     members = None
     if name is not None:
-        with _transcript(path, f"Looking for {name}") as transcript:
+        with _transcript(path, f"Looking for {printable(name)}") as transcript:
             members = called(transcript, name)
         if not members:
-            raise click.ClickException(f"nobody in {_shown(path)} was ever called {name!r}.")
-    with _transcript(path, f"Replaying {_shown(path)}") as transcript:
+            raise click.ClickException(f"nobody in {printable(path)} was ever called {name!r}.")
+    with _transcript(path, f"Replaying {printable(path)}") as transcript:
         found = transcript if members is None else seen_by(transcript, members)
         _print(transcript, found, lambda entry: render(entry.event))
 
@@ -159,12 +161,12 @@ def compact(path: Path) -> None:
     """
     with (
         _user_errors(path, "compact"),
-        Progress(f"Compacting {_shown(path)}", _size(path, 3)) as progress,
+        Progress(f"Compacting {printable(path)}", _size(path, 3)) as progress,
     ):
         done = compact_journal(path, progress.add)
     if done.mended:
         click.echo(f"Made again from the log: {done.mended}.")
-    click.echo(f"{_shown(path)}: {done.before:,} bytes before, {done.after:,} bytes now.")
+    click.echo(f"{printable(path)}: {done.before:,} bytes before, {done.after:,} bytes now.")
 
 
 class _CannotWrite(Exception):
@@ -180,19 +182,19 @@ def _user_errors(path: Path, what: str = "read") -> Iterator[None]:
     try:
         yield
     except Unusable as error:
-        raise click.ClickException(f"{error.problem}.") from error
+        raise click.ClickException(printable(f"{error.problem}.")) from error
     except Damaged as error:
         raise click.ClickException(
-            f"{_shown(path)} is damaged: {error}. "
+            f"{printable(path)} is damaged: {error}. "
             f"Save what can be read: {program()} journal export {_quoted(path)} > saved.txt"
         ) from error
     except FileNotFoundError as error:
-        raise click.ClickException(f"there is no journal at {_shown(path)}.") from error
+        raise click.ClickException(f"there is no journal at {printable(path)}.") from error
     except _CannotWrite as error:
         raise error.error from None  # this has nothing to do with the journal
     except OSError as error:
         raise click.ClickException(
-            f"cannot {what} {_shown(path)}: {error.strerror or error}."
+            f"cannot {what} {printable(path)}: {error.strerror or error}."
         ) from error
 
 
@@ -207,14 +209,16 @@ def _transcript(path: Path, label: str) -> Iterator[Transcript]:
         yield transcript
 
 
-def _print(transcript: Transcript, found: Iterable[Entry | Hole], show: _Show) -> None:
+def _print(transcript: Transcript, found: Iterable[Entry | Hole | LetGo], show: _Show) -> None:
     """Print what was found, and tell of what was not; then exit with 1."""
     if transcript.let_go:
         _say(removed_line(transcript.let_go).decode())
     out = _Output()
     for entry in found:
-        if not isinstance(entry, Hole):
+        if isinstance(entry, Entry):
             out.write(show(entry))
+        elif isinstance(entry, LetGo):
+            _say(removed_line(entry.events).decode())
         elif transcript.holes <= _SHOWN_TROUBLES:
             _say(f"Lost: {entry}.")
     out.flush()
@@ -258,7 +262,7 @@ class _Output:
 
 
 def _summary(path: Path, found: Findings) -> str:
-    lines = [f"{_shown(path)}: {_size(path):,} bytes, format {FORMAT}."]
+    lines = [f"{printable(path)}: {_size(path):,} bytes, format {FORMAT}."]
     if found.first_time is not None and found.last_time is not None:
         lines.append(
             f"{found.records:,} records in {found.batches:,} batches, "
@@ -291,12 +295,8 @@ def _say(line: str) -> None:
     click.echo(line, err=True)
 
 
-def _shown(path: Path) -> str:
-    return click.format_filename(path)
-
-
 def _quoted(path: Path) -> str:
-    return shlex.quote(_shown(path))
+    return shlex.quote(printable(path))
 
 
 def _size(path: Path, times: int = 1) -> int:

@@ -26,6 +26,7 @@ from groupchat.cli.parameters import (
     endpoint,
     retention,
 )
+from groupchat.cli.printable import printable
 from groupchat.cli.program import program
 from groupchat.cli.progress import Progress
 from groupchat.journal import (
@@ -173,13 +174,13 @@ async def _stop(server: Server, listeners: Sequence[Listener]) -> None:
 def _open(path: Path | None, retain: Retention, scheduler: "_Scheduler") -> Journal:
     if path is None:
         return MemoryJournal(retain)
-    name = click.format_filename(path)
+    name = printable(path)
     try:
         size = path.stat().st_size if path.exists() else 0
         with Progress(f"Reading {name}", size) as progress:
             return open_journal(path, scheduler.call_from_thread, retain, progress.add)
     except Unusable as error:
-        raise click.ClickException(f"{error}.") from error
+        raise click.ClickException(printable(f"{error}.")) from error
     except Damaged as error:
         raise click.ClickException(
             f"{name} is damaged: {error}. "
@@ -285,7 +286,7 @@ def _banner(
     host: str, endpoints: Sequence[Endpoint], listeners: Sequence[Listener], path: Path | None
 ) -> str:
     """Return what is going on and how to join."""
-    kept = "in memory" if path is None else f"in {path}"
+    kept = "in memory" if path is None else f"in {printable(path)}"
     lines = [f"groupchat {__version__}, one group, kept {kept}. Ctrl-C ends it."]
     for point, listener in zip(endpoints, listeners, strict=True):
         lines += [f"Listening on {point.name} {address}" for address in listener.addresses]

@@ -24,7 +24,7 @@ from groupchat.core.chat import Chat
 from groupchat.core.pages import Page
 from groupchat.journal.chain import Chain
 from groupchat.journal.files import connect, create, discard, lock, publish, refusals
-from groupchat.journal.reader import Gap, Reader
+from groupchat.journal.reader import Reader
 from groupchat.journal.recovery import Recovered, beginning, recover, replay, restore, without_pages
 from groupchat.journal.rows import (
     BASE,
@@ -32,19 +32,24 @@ from groupchat.journal.rows import (
     PAGE,
     SNAPSHOT,
     State,
+    first_time_of,
     header_of,
     page_of,
     page_row,
     seal,
     state_row,
+    time_of,
 )
 from groupchat.journal.sqlite import SQLiteReading, put
 from groupchat.journal.storage import Damaged, Reading, Row, Write
 
-__all__ = ["BATCH_BYTES", "Compacted", "compact"]
+__all__ = ["BATCH_BYTES", "BATCH_MILLISECONDS", "Compacted", "compact"]
 
 BATCH_BYTES: Final = 65_536
 """Bytes of records after which a batch of the new journal ends."""
+
+BATCH_MILLISECONDS: Final = 3_600_000
+"""Milliseconds from its oldest record to its newest; for old batches are let go of whole."""
 
 
 @frozen
@@ -105,6 +110,7 @@ class _Copy:
         self._chain = Chain()
         self._lines: list[bytes] = []
         self._size = 0
+        self._since = 0  # when its first record was taken
         self._events = 0  # before the batch that is being gathered
 
     def run(self, progress: Callable[[int], object]) -> str:
@@ -124,7 +130,7 @@ class _Copy:
         if base is not None:
             self._chain = Chain(base.number, base.checksum, base.records)
             self._put(Write(base=state_row(BASE, base)))
-        for row in self._batches():
+        for row in self._batches(base):
             self._gather(row)
             if found is None:
                 replay(chat, row)
@@ -133,16 +139,18 @@ class _Copy:
         self._keep(chat, source)
         return mended
 
-    def _batches(self) -> Iterator[Row]:
-        for row in self._reader.log():
-            if isinstance(row, Gap):
+    def _batches(self, base: State | None) -> Iterator[Row]:
+        for row in self._reader.log(base):
+            if not isinstance(row, Row):
                 raise Damaged(str(row))
             yield row
 
     def _gather(self, row: Row) -> None:
         """Put the records of *row* into the batch that is being gathered."""
+        if time_of(row) - self._since > BATCH_MILLISECONDS:
+            self._end_batch()
         if not self._lines:
-            self._events = header_of(row).events
+            self._events, self._since = header_of(row).events, first_time_of(row)
         self._lines.append(row.body.partition(b"\n")[2])
         self._size += len(row.body)
         if self._size >= BATCH_BYTES:

@@ -6,9 +6,9 @@ storage's), what a record means (the chat's), how the state is found again
 
 Theory. The log alone decides; all else is there to save time and memory, and can be made again
 from it. With a batch, in the same write, go the pages that leave memory; and every
-:data:`SNAPSHOT_RECORDS` records a snapshot of the state before the batch, with all pages that
-somebody has still to read. To open a journal is to check the whole chain of batches, take the
-snapshot, and apply the batches that came after it.
+:data:`SNAPSHOT_RECORDS` records, or :data:`SNAPSHOT_BYTES` bytes of them, a snapshot of the state
+before the batch, with all pages that somebody has still to read. To open a journal is to check the
+whole chain of batches, take the snapshot, and apply the batches that came after it.
 
 A page is written over only by a longer version of itself: whatever a snapshot refers to is in
 the pages that are stored, perhaps with lines after it, which are cut off. And pages are let go
@@ -30,6 +30,7 @@ from groupchat.journal.storage import Damaged, Row, Storage, Write
 __all__ = [
     "CACHED_PAGES",
     "RECENT_PAGES",
+    "SNAPSHOT_BYTES",
     "SNAPSHOT_RECORDS",
     "UNSETTLED_RECORDS",
     "DurableJournal",
@@ -37,6 +38,9 @@ __all__ = [
 
 SNAPSHOT_RECORDS: Final = 20_000
 """Records between two snapshots: so many are applied again at the most when a journal is opened."""
+
+SNAPSHOT_BYTES: Final = 16 << 20
+"""Bytes of batches between two snapshots, likewise: all that was said in them is in memory then."""
 
 RECENT_PAGES: Final = 16
 """Full pages of the timeline that stay in memory."""
@@ -76,6 +80,7 @@ class DurableJournal:
         self.chat = found.chat
         self._end = found.chain
         self._fresh_records = found.fresh  # since the last snapshot
+        self._fresh_bytes = found.fresh_bytes
         self._removal = Removal(storage, found.base)
         self._base: Base | None = None  # is to be written together with its Drop
         self._settling = False  # the next write has to have a snapshot
@@ -96,7 +101,7 @@ class DurableJournal:
             return
         leaving = self._leaving()
         base = self._base if self._base and _drops(records, self._base) else None
-        if base or self._settling or self._fresh_records >= SNAPSHOT_RECORDS:
+        if base or self._settling or self._is_long_ago():
             what, pages = self._with_snapshot(batch, base)
         else:
             pages = leaving
@@ -105,11 +110,12 @@ class DurableJournal:
         def written(error: OSError | None) -> None:
             if error is None:
                 end.add(batch)
-                self._fresh_records += len(records)
                 if what.snapshot:
-                    self._fresh_records = len(records)
+                    self._fresh_records = self._fresh_bytes = 0
                     # What the base lets go of is in this snapshot still, and its pages are stored.
                     self._settling = base is not None
+                self._fresh_records += len(records)
+                self._fresh_bytes += len(batch.body)
                 if base:
                     self._base = None
                 if pages:
@@ -148,7 +154,7 @@ class DurableJournal:
 
         def written(error: OSError | None) -> None:
             if error is None:
-                self._fresh_records = 0
+                self._fresh_records = self._fresh_bytes = 0
                 self._settling = False
                 self._note(pages, [])
             done(error)
@@ -158,6 +164,10 @@ class DurableJournal:
     def close(self) -> None:
         """Close the storage."""
         self._storage.close()
+
+    def _is_long_ago(self) -> bool:
+        """Whether the last snapshot is."""
+        return self._fresh_records >= SNAPSHOT_RECORDS or self._fresh_bytes >= SNAPSHOT_BYTES
 
     def _leaving(self) -> list[Page]:
         """Return the pages that should leave memory."""

@@ -31,7 +31,7 @@ from groupchat.journal.salvage import Salvage
 from groupchat.journal.sqlite import SQLiteReading
 from groupchat.journal.storage import Damaged, Row
 
-__all__ = ["TRIES", "Gap", "Reader"]
+__all__ = ["TRIES", "Gap", "Reader", "Removed"]
 
 TRIES: Final = 10
 """So many times in a row something must look damaged, beside a running server, before it is."""
@@ -67,6 +67,13 @@ class Gap:
             which = f"batches {self.first:,} to {self.last:,} are"
         records = "" if self.records is None else f" ({self.records:,} records)"
         return f"{which} damaged or missing{records}"
+
+
+@frozen
+class Removed:
+    """What came next has been let go of; the log goes on after *base*."""
+
+    base: State
 
 
 class Reader:
@@ -177,13 +184,13 @@ class Reader:
                 if not self._look_again(tries):
                     raise
 
-    def log(self) -> Iterator[Row | Gap]:
-        """Yield all batches there are, in order, and the gaps between them."""
+    def log(self, base: State | None = None) -> Iterator[Row | Gap | Removed]:
+        """Yield all batches there are after *base*, in order, the gaps between them, and what has
+        been let go of since that was the base."""
         chain = Chain()
-        with contextlib.suppress(Damaged):
-            base = self.base()
-            if base is not None:
-                chain = Chain(base.number, base.checksum, base.records)
+        if base is not None:
+            chain = Chain(base.number, base.checksum, base.records)
+        yield from self._catch_up(chain)
         cause = ""
         tries, last, sure = 0, -1, False
         while self._peek is not None:
@@ -192,11 +199,12 @@ class Reader:
                 if sure or not self._look_again(1):
                     break
                 sure = True  # it does not only seem to be the end
+                yield from self._catch_up(chain)
             except Damaged as error:
                 tries, last = tries + 1 if chain.number == last else 1, chain.number
                 if not self._look_again(tries):
                     cause, self._peek = str(error), None
-                self._catch_up(chain)
+                yield from self._catch_up(chain)
         gaps = 0
         if self._peek is None:
             for row in self._fill(chain, self._by_hand().batches(chain.number)):
@@ -256,16 +264,14 @@ class Reader:
             self._look()
         return True
 
-    def _catch_up(self, chain: Chain) -> None:
+    def _catch_up(self, chain: Chain) -> Iterator[Removed]:
         """Have *chain* go on from where the log begins now, if what comes next has been let go."""
+        base = None
         with contextlib.suppress(Damaged):
-            base = self.base() if self.served else None
-            if base is not None and base.number > chain.number:
-                chain.number, chain.checksum, chain.records = (
-                    base.number,
-                    base.checksum,
-                    base.records,
-                )
+            base = self.base()
+        if base is not None and base.number > chain.number:
+            chain.number, chain.checksum, chain.records = base.number, base.checksum, base.records
+            yield Removed(base)
 
     def _by_hand(self) -> Salvage:
         if self._salvage is None:

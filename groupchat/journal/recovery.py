@@ -52,6 +52,8 @@ class Recovered:
     base: State | None
     fresh: int
     """How many records the log has that are not in the snapshot."""
+    fresh_bytes: int
+    """How many bytes the batches with these have."""
 
 
 def recover(reading: Reading, bring: Callable[[int], Page], progress: Progress = bool) -> Recovered:
@@ -74,9 +76,11 @@ def recover(reading: Reading, bring: Callable[[int], Page], progress: Progress =
     if state.number < chain.number:
         raise Damaged(f"{SNAPSHOT} {state.number:,} is older than the base")
     _compare(chain, state)
+    fresh_bytes = 0
     for batch in chain.follow(reading.batches(chain.number), state.number, progress):
         if batch.number > state.number:
             replay(chat, batch)
+            fresh_bytes += len(batch.body)
         else:
             _compare(chain, state)
     if chain.number < state.number:
@@ -84,7 +88,7 @@ def recover(reading: Reading, bring: Callable[[int], Page], progress: Progress =
     for page in chat.group.timeline.pages[:-1]:
         if not isinstance(page, Page):
             progress(_check_page(reading, page.first))
-    return Recovered(chat, chain, base, chain.records - state.records)
+    return Recovered(chat, chain, base, chain.records - state.records, fresh_bytes)
 
 
 def replay(chat: Chat, batch: Row) -> None:

@@ -23,10 +23,13 @@ from groupchat.journal.recovery import beginning, restore, without_pages
 from groupchat.journal.rows import BASE, BATCH, State, records_of, state_row, time_of
 from groupchat.journal.storage import Damaged, Reading, Row
 
-__all__ = ["FOR_EVER", "STEP_RECORDS", "Base", "Removal", "Retention"]
+__all__ = ["FOR_EVER", "STEP_BYTES", "STEP_RECORDS", "Base", "Removal", "Retention"]
 
 STEP_RECORDS: Final = 5_000
 """Records that are let go of in one step, so that nobody waits for it."""
+
+STEP_BYTES: Final = 16 << 20
+"""Bytes of batches, likewise."""
 
 _PORTION: Final = 100
 
@@ -105,7 +108,7 @@ class Removal:
     def _go_on(self, oldest: int, excess: int, last: int, first_page: int, now: int) -> Base:
         state, chat = self._state, self._chat or restore(BASE, self._state, without_pages)
         self._chat = None  # until this has come to a good end
-        number, checksum, records = state.number, state.checksum, state.records
+        number, checksum, records, size = state.number, state.checksum, state.records, 0
         for row in self._reading.batches(number):
             if row.number > last or (time_of(row) > oldest and excess <= 0):
                 break
@@ -114,7 +117,8 @@ class Removal:
             excess -= len(row.body) * (2 if stored_twice else 1)
             number, checksum = row.number, row.checksum
             records += row.body.count(b"\n")
-            if records - state.records >= STEP_RECORDS:
+            size += len(row.body)
+            if records - state.records >= STEP_RECORDS or size >= STEP_BYTES:
                 break
         position = chat.group.timeline.end
         whole = {**chat.snapshot(), "pages": [[position, position]], "dropped_time": now}

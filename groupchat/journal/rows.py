@@ -46,6 +46,7 @@ __all__ = [
     "State",
     "batch_row",
     "check",
+    "first_time_of",
     "header_of",
     "page_of",
     "page_row",
@@ -182,7 +183,20 @@ def time_of(row: Row) -> int:
     Raises:
         Damaged: it does not say.
     """
-    time = row.body.rpartition(b"\n")[2].partition(b"\t")[0]
+    return _time(row, row.body.rpartition(b"\n")[2])
+
+
+def first_time_of(row: Row) -> int:
+    """Return when the first was.
+
+    Raises:
+        Damaged: it does not say.
+    """
+    return _time(row, row.body.partition(b"\n")[2])
+
+
+def _time(row: Row, records: bytes) -> int:
+    time = records.partition(b"\t")[0]
     if not time.isdigit() or len(time) > 18:
         raise _nonsense(row)
     return int(time)

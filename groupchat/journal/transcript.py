@@ -17,12 +17,13 @@ from groupchat.core.events import Joined, Left, Renamed, Said
 from groupchat.core.lines import render
 from groupchat.core.names import name_key
 from groupchat.journal.history import Entry, History
-from groupchat.journal.reader import Gap, Reader
+from groupchat.journal.reader import Gap, Reader, Removed
 from groupchat.journal.rows import header_of, records_of
 from groupchat.journal.storage import Damaged
 
 __all__ = [
     "Hole",
+    "LetGo",
     "Membership",
     "Transcript",
     "as_json",
@@ -55,6 +56,16 @@ class Hole:
         return f"{self.what},{since}{both}{until}".rstrip(",")
 
 
+@frozen
+class LetGo:
+    """Events that the server has let go of while they were to be read."""
+
+    events: int
+    """How many."""
+    members: list[tuple[str, str, int]]
+    """Who was there after them: sender, name, and where he joined."""
+
+
 class Transcript:
     """The events in the journal *path*. Use it as a context.
 
@@ -83,18 +94,23 @@ class Transcript:
         except Damaged as error:
             base = None
             self.troubles.append(str(error))
-        self._history = History(base)
-        self.let_go = self._history.position
-        self.members = [(sender, *member) for sender, member in self._history.members.items()]
+        self._base = base
+        history = History(base)
+        self.let_go = history.position
+        self.members = _members(history)
 
-    def __iter__(self) -> Iterator[Entry | Hole]:
+    def __iter__(self) -> Iterator[Entry | Hole | LetGo]:
         """Yield the events and what is missing in between. To be done once."""
-        history = self._history
+        history = History(self._base)
         last: int | None = None
         holes: list[str] = []
-        for row in self._reader.log():
+        for row in self._reader.log(self._base):
             if isinstance(row, Gap):
                 holes.append(str(row))
+                continue
+            if isinstance(row, Removed):
+                before, history = history, History(row.base)
+                yield LetGo(history.position - before.position, _members(history))
                 continue
             try:
                 header, records = header_of(row), records_of(row)
@@ -127,14 +143,22 @@ class Transcript:
         self.close()
 
 
+def _members(history: History) -> list[tuple[str, str, int]]:
+    return [(sender, *member) for sender, member in history.members.items()]
+
+
 def called(transcript: Transcript, name: str) -> set[Membership]:
     """Return who was ever called *name*, or what counts as the same (RFC 8266)."""
     key = name_key(name)
-    found: set[Membership] = {
-        (sender, joined) for sender, was, joined in transcript.members if name_key(was) == key
-    }
+
+    def so_called(members: list[tuple[str, str, int]]) -> set[Membership]:
+        return {(sender, joined) for sender, was, joined in members if name_key(was) == key}
+
+    found = so_called(transcript.members)
     for entry in transcript:
-        if isinstance(entry, Hole):
+        if isinstance(entry, LetGo):
+            found |= so_called(entry.members)
+        if not isinstance(entry, Entry):
             continue
         event = entry.event
         if isinstance(event, Joined | Renamed):
@@ -144,11 +168,17 @@ def called(transcript: Transcript, name: str) -> set[Membership]:
     return found
 
 
-def seen_by(transcript: Transcript, members: set[Membership]) -> Iterator[Entry | Hole]:
+def seen_by(transcript: Transcript, members: set[Membership]) -> Iterator[Entry | Hole | LetGo]:
     """Yield what *members* were told: the events while they were in the group, but their own."""
-    there = {sender for sender, _, joined in transcript.members if (sender, joined) in members}
+
+    def among(present: list[tuple[str, str, int]]) -> set[str]:
+        return {sender for sender, _, joined in present if (sender, joined) in members}
+
+    there = among(transcript.members)
     for entry in transcript:
-        if isinstance(entry, Hole):
+        if isinstance(entry, LetGo):
+            there = among(entry.members)
+        if not isinstance(entry, Entry):
             yield entry
             continue
         if there - {entry.sender}:

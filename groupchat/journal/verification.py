@@ -22,7 +22,7 @@ from attrs import define, field
 from groupchat.core.lines import render
 from groupchat.core.pages import Page
 from groupchat.journal.history import Entry, History, kind_of
-from groupchat.journal.reader import Gap, Reader
+from groupchat.journal.reader import Gap, Reader, Removed
 from groupchat.journal.recovery import recover
 from groupchat.journal.rows import (
     BATCH,
@@ -50,7 +50,7 @@ class Findings:
     events: int = 0
     """How many of them are events."""
     let_go: int = 0
-    """How many events before them are not kept."""
+    """How many events before them, or in between while a server lets go of some, are not kept."""
     first_time: int | None = None
     """When the first record was taken, in milliseconds since 1970."""
     last_time: int | None = None
@@ -102,10 +102,14 @@ class _Verification:
         pages = _Pages(reader, found.derived)
         if base is not None:
             self._compare(base.number, history, snapshot)
-        for row in reader.log():
+        for row in reader.log(base):
             if isinstance(row, Gap):
                 found.lost.append(str(row))
                 pages.stop()
+            elif isinstance(row, Removed):
+                before, history = history, History(row.base)
+                found.let_go += history.position - before.position
+                self._compare(row.base.number, history, snapshot)
             else:
                 self._take(row, history, pages)
                 self._compare(row.number, history, snapshot)

@@ -43,6 +43,7 @@ from groupchat.journal.interface import Journal
 from groupchat.journal.storage import Damaged
 from groupchat.server.audience import Audience
 from groupchat.server.batch import Batch, Step, is_connection
+from groupchat.server.calendar import Calendar
 from groupchat.server.gate import Gate
 from groupchat.server.inbox import Inbox
 from groupchat.server.limits import Limits
@@ -94,6 +95,7 @@ class Server:
         self._stopped: Callable[[], None] | None = None
         self._over = False  # the last batch has been made
         self._now = self._chat.time  # in the log; all else is measured by what nobody can set
+        self._calendar = Calendar(scheduler.time, scheduler.monotonic)
         self._silence = Silence(self._group, limits)
         for sender in map(str, self._group.members):
             if is_connection(sender):  # it ended when the server did, and could not leave
@@ -111,6 +113,8 @@ class Server:
         # After a restart, numbers of connections come again. Who is still to leave under one, since
         # that could not be written down, must not be taken for whoever has it now.
         ghost = is_connection(peer.sender) and peer.sender in self._group
+        if not self._can_be_written_down(peer):
+            return False
         if self._over or ghost or not self._gate.come(peer):
             self._quiet.say(f"no more connections for {peer.sender}", logging.WARNING)
             return False
@@ -119,6 +123,8 @@ class Server:
 
     def receive(self, request: bytes, peer: Peer) -> Reception:
         """Take one request. Its reply goes to *peer*, later."""
+        if not self._can_be_written_down(peer):
+            return UNWANTED
         sender = self._sender(request, peer)
         member = sender if sender in self._group else None
         reception = self._gate.judge(peer, member)
@@ -150,6 +156,13 @@ class Server:
         """
         self._stopped = stopped
         self._wake()
+
+    def _can_be_written_down(self, peer: Peer) -> bool:
+        """Whether the log can hold who *peer* is. Else the whole batch would fail that he is in."""
+        if peer.sender.isprintable():
+            return True
+        self._quiet.say(f"not a sender, so it is not heard: {peer.sender!r}", logging.ERROR)
+        return False
 
     def _sender(self, request: bytes, peer: Peer) -> str:
         return self._sessions.sender(request) if request.startswith(b"@") else peer.sender
@@ -301,7 +314,7 @@ class Server:
         self._scheduler.call_later(TICK_SECONDS, self._tick)
         for peer in self._silence.tick():
             peer.close()
-        now = self._scheduler.time()
+        now = self._calendar.time()
         self._orders += self._unstored
         self._unstored.clear()
         try:

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 
 from tests.campaigns.member import SocketMember, Verdict, compare, drive
@@ -88,19 +89,26 @@ def _chat(members: list[SocketMember], randomness: random.Random) -> None:
 
 
 def _missing(journal: Path, members: list[SocketMember]) -> int:
-    """Return how many messages are not exactly once in the exported journal, in the order in
-    which each member said them."""
+    """Return how many messages are not exactly once in the exported journal, or not in the order
+    in which each member said them."""
     export = subprocess.run(
         [sys.executable, "-m", "groupchat", "journal", "export", "--format", "json", str(journal)],
         capture_output=True,
         check=True,
     )
     events = [json.loads(line) for line in export.stdout.splitlines()]
-    said = [f"{event['name']}: {event['text']}" for event in events if event["kind"] == "said"]
-    wanted = [
-        f"{member.name}: {text.decode()}" for member in members for text in member.acknowledged
-    ]
-    return len(set(wanted) - set(said)) + len(said) - len(set(said))
+    said = [(event["name"], event["text"]) for event in events if event["kind"] == "said"]
+    return sum(
+        _astray(member, [text for name, text in said if name == member.name]) for member in members
+    )
+
+
+def _astray(member: SocketMember, found: list[str]) -> int:
+    """Return how many of *member*'s messages are not once, or not in their order, in *found*."""
+    said = {text.decode(): place for place, text in enumerate(member.said)}
+    missing = {text.decode() for text in member.acknowledged} - set(found)
+    places = [said.get(text, -1) for text in found]
+    return len(missing) + sum(a >= b for a, b in pairwise([-1, *places]))
 
 
 def _serve(journal: Path, port: int) -> "subprocess.Popen[bytes]":

@@ -10,7 +10,8 @@ import pytest
 from tests.campaigns.flood import MEMORY_BOUND, flood
 from tests.campaigns.fuzz import TARGETS, fuzz
 from tests.campaigns.lossy import lossy
-from tests.campaigns.soak import soak
+from tests.campaigns.member import SocketMember
+from tests.campaigns.soak import _astray, soak
 
 
 def test_nothing_is_lost_when_the_server_is_killed_under_load(tmp_path: Path) -> None:
@@ -19,6 +20,17 @@ def test_nothing_is_lost_when_the_server_is_killed_under_load(tmp_path: Path) ->
     assert verdict.good, verdict
     assert verdict.acknowledged == verdict.said > 100
     assert missing == 0
+
+
+@pytest.mark.parametrize(
+    ("found", "astray"),
+    [("a b c", 0), ("a b", 1), ("a c b", 1), ("a b b c", 1), ("a b d c", 1), ("b c", 0), ("", 2)],
+)
+def test_what_is_astray_in_the_journal_is_counted(found: str, astray: int) -> None:
+    """*a* was not acknowledged, so it may be there or not."""
+    member = SocketMember("m", 1)
+    member.said, member.acknowledged = [b"a", b"b", b"c"], [b"b", b"c"]
+    assert _astray(member, found.split()) == astray
 
 
 def test_everybody_is_told_everything_once_over_a_bad_link(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from groupchat.journal.rows import BATCH, SNAPSHOT, page_of, page_row, seal
 from groupchat.journal.storage import Row
 from tests.cli.journals import ask, break_row, made, replace_row, rows_of
 from tests.journal.making import Keeper, batch, fingerprint, journal, many
-from tests.processes import serving
+from tests.processes import run, serving
 
 WHEN = "2025-11-22T22:00:00.000Z to 2025-11-22T22:00:10.000Z"
 
@@ -314,6 +314,22 @@ def test_a_name_with_a_space_is_quoted_in_the_advice(tmp_path: Path) -> None:
     path = made(tmp_path / "our chat.journal")
     break_row(path, rows_of(path).batches[2])
     assert ask("check", path).out.endswith(f" journal export '{path}' > saved.txt\n")
+
+
+@pytest.mark.parametrize("name", ["two\nlines", "a \x1b[2J", "\udcff"])
+def test_a_message_is_one_line_whatever_the_file_is_called(tmp_path: Path, name: str) -> None:
+    shown = name.encode("unicode_escape").decode()
+    path = tmp_path / name
+    assert ask("export", path).err == f"Error: there is no journal at {tmp_path}/{shown}.\n"
+    path.touch()
+    assert ask("compact", path).err == f"Error: {tmp_path}/{shown} is empty.\n"
+    done = run("serve", "--journal", str(path), "0")
+    assert done.stderr.decode().startswith(f"Error: {tmp_path}/{shown} is empty; ")
+    assert done.stderr.count(b"\n") == 1
+    path.unlink()
+    told = ask("check", made(path)).out
+    assert told.startswith(f"{tmp_path}/{shown}: ")
+    assert told.count("\n") == 4
 
 
 def test_a_damaged_page_can_be_made_again(path: Path) -> None:

@@ -6,16 +6,23 @@ import re
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import IO, cast
 
 import pytest
+from click.testing import CliRunner
 
+from groupchat.cli import main
 from groupchat.core import Join, Rename, Send
+from groupchat.journal.files import lock
+from groupchat.journal.history import Entry
 from groupchat.journal.retention import Retention
+from groupchat.journal.transcript import Hole, LetGo, Transcript
 from tests.cli.journals import TOLD, ask, break_row, made, rows_of
 from tests.cli.scripted import Terminal
-from tests.journal.making import batch, fingerprint, journal, many
+from tests.journal.making import batch, fingerprint, journal, many, put_into_the_file
 from tests.processes import DEADLINE, Member, RunningServer, run, serving
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="descriptors and pipes are Unix's")
@@ -134,6 +141,33 @@ def test_what_is_not_kept_any_more_is_told_on_standard_error(tmp_path: Path) -> 
         done = ask(*command, path)
         assert (done.code, done.out) == (0, "Alice: new\n")
         assert done.err == "(4 older events are not kept on this server)\n"
+
+
+def test_what_a_server_lets_go_of_meanwhile_is_told_on_standard_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "old.journal"
+    one = journal(path, Retention(milliseconds=60_000))
+    many(one, 2_000, size=300, a_batch=1)
+    put_into_the_file(one)
+
+    class Slow(Transcript):
+        """Before its first event, all that was said is let go of."""
+
+        def __iter__(self) -> Iterator[Entry | Hole | LetGo]:
+            one.now += 200_000
+            while one.tick():
+                pass
+            batch(one, ("udp 2", Send("new")))
+            put_into_the_file(one)
+            return super().__iter__()
+
+    monkeypatch.setattr(sys.modules["groupchat.cli.journal"], "Transcript", Slow)
+    with closing(lock(path)):
+        done = CliRunner().invoke(main, ["journal", "replay", str(path)])
+    one.journal.close()
+    assert (done.exit_code, done.stdout) == (0, "Bob: new\n")
+    assert done.stderr == "(2002 older events are not kept on this server)\n"
 
 
 # What the server told is what replay tells.

@@ -87,6 +87,15 @@ def test_the_banner_says_where_it_listens_and_how_to_join(server: RunningServer)
     ]
 
 
+def test_the_banner_can_be_printed_whatever_the_journal_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "utf-8:strict")
+    with serving("--journal", str(tmp_path / "\udcff\n"), "0") as server:
+        kept = server.program.out.seen[0]
+    assert kept.endswith(f"kept in {tmp_path}/\\udcff\\n. Ctrl-C ends it.")
+
+
 def test_a_server_that_lets_the_network_in_says_how_to_join_from_here() -> None:
     with serving("0", host="0.0.0.0") as server:
         server.stop()

@@ -120,6 +120,14 @@ def test_the_records_alone_lead_to_the_same_state_after_each_of_them(
     assert content(writer.chat) == content(replayed)[-len(content(writer.chat)) :]
 
 
+def test_the_rest_of_a_long_roster_is_in_a_snapshot() -> None:
+    writer = written(Asks(f"udp {name}", Join(name)) for name in ("Al", "Bo", "Cy"))
+    writer.take(Asks("udp D", Join("Di"), 2))
+    assert writer.replies[-1] == b"Cy"
+    again = restored(writer.chat.snapshot(), bring_from(writer.pages))
+    assert b"".join(encode(again.group.reply(Update(), "udp D"))) == b"Bo, Al"
+
+
 @given(conversations, st.data())
 def test_to_replay_up_to_a_record_is_to_have_stopped_there(
     conversation: list[Step], data: st.DataObject

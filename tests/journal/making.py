@@ -30,6 +30,7 @@ __all__ = [
     "lines",
     "many",
     "opened",
+    "put_into_the_file",
     "same",
 ]
 
@@ -189,6 +190,13 @@ def many(keeper: Keeper, count: int, size: int = 200, a_batch: int = 50) -> None
     for start in range(0, count, a_batch):
         texts = [f"{n:08}".ljust(size, "x") for n in range(start, min(count, start + a_batch))]
         batch(keeper, *(("udp 1", Send(text)) for text in texts))
+
+
+def put_into_the_file(keeper: Keeper) -> None:
+    """Have SQLite put the WAL into the file, as it does now and then."""
+    storage = keeper.journal._storage
+    assert isinstance(storage, Quick)
+    storage.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def lines(chat: Chat, position: int = 0) -> bytes:

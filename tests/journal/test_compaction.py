@@ -21,7 +21,7 @@ from groupchat.core import Join, Leave, Send, Update, encode
 from groupchat.core.chat import Chat
 from groupchat.core.records import Record
 from groupchat.journal import Damaged, Unusable, compaction
-from groupchat.journal.compaction import BATCH_BYTES, Compacted, compact
+from groupchat.journal.compaction import BATCH_BYTES, BATCH_MILLISECONDS, Compacted, compact
 from groupchat.journal.files import lock
 from groupchat.journal.retention import Retention
 from groupchat.journal.rows import BATCH, header_of, records_of, seal
@@ -225,6 +225,28 @@ def test_small_batches_are_put_together(tmp_path: Path) -> None:
     assert all(0.8 * BATCH_BYTES < len(row.body) < BATCH_BYTES + 200 for row in batches[:-1])
     assert header_of(batches[1]).records == len(records_of(batches[0]))
     assert done.before == before
+
+
+def test_what_is_old_goes_as_before(tmp_path: Path) -> None:
+    """What was said within an hour is one batch, and no more."""
+    path = tmp_path / "chat.journal"
+    one = journal(path)
+    batch(one, ("udp 1", Join("Alice")), ("udp 2", Join("Bob")))
+    for _ in range(300):
+        batch(one, ("udp 1", Send("a minute later")))
+        one.now += 59_000
+    one.journal.close()
+    for _ in range(2):
+        compact(path)
+        spans = [[record.time for record in records_of(row)] for row in rows_of(path).batches]
+        assert len(spans) == 5
+        assert all(times[-1] - times[0] <= BATCH_MILLISECONDS for times in spans)
+    kept = journal(path, Retention(milliseconds=2 * BATCH_MILLISECONDS))
+    kept.now = one.now
+    while kept.tick():
+        pass
+    assert kept.chat.group.timeline.end - kept.chat.group.timeline.start < 3 * 61
+    kept.journal.close()
 
 
 def test_pages_that_everybody_has_read_are_not_kept(tmp_path: Path) -> None:

@@ -14,11 +14,12 @@ from groupchat.core import Join, Send
 from groupchat.core.chat import Chat
 from groupchat.core.records import Record
 from groupchat.journal import Damaged, DurableJournal, Unusable, open_journal
-from groupchat.journal.reader import Gap, Reader
+from groupchat.journal.reader import Reader
+from groupchat.journal.retention import Retention
 from groupchat.journal.storage import Row
 from groupchat.journal.transcript import Hole, Transcript
 from groupchat.journal.verification import verify
-from tests.journal.making import conversation, fingerprint, journal, lines, many, same
+from tests.journal.making import batch, conversation, fingerprint, journal, lines, many, same
 
 PAGE = 8_192
 
@@ -93,7 +94,7 @@ class SQLiteCopy:
     def __init__(self, path: Path) -> None:
         with Reader(path) as reader:
             found = reader.reading()
-            self._rows = [row for row in reader.log() if not isinstance(row, Gap)]
+            self._rows = [row for row in reader.log() if isinstance(row, Row)]
             self._pages = {row.number: row for row in found.pages()}
             self._snapshot, self._base = found.snapshot(), found.base()
 
@@ -139,7 +140,7 @@ def examine(original: Original, path: Path) -> None:
     with contextlib.suppress(Unusable, OSError):
         with Reader(path) as reader:
             for row in reader.log():
-                assert isinstance(row, Gap) or row == original.batches[row.number]
+                assert not isinstance(row, Row) or row == original.batches[row.number]
         verify(path)
         with Transcript(path) as transcript:
             entries = [str(entry) for entry in transcript if not isinstance(entry, Hole)]
@@ -255,25 +256,57 @@ def test_a_page_of_something_else(original: Original, where: int, other: int, fi
         examine(original, original.put(place, content))
 
 
-@pytest.mark.parametrize("table", ["batches", "pages", "snapshot", "base", "failures"])
-def test_rows_that_are_gone(original: Original, table: str, tmp_path: Path) -> None:
-    key = {"pages": "first", "failures": "id"}.get(table, "number")
+@pytest.mark.parametrize(
+    ("table", "key", "needed"),
+    [("batches", "number", True), ("pages", "first", True), ("snapshot", "number", False)],
+)
+def test_rows_that_are_gone(
+    original: Original, table: str, key: str, needed: bool, tmp_path: Path
+) -> None:
     path = original.put(tmp_path)
-    connection = sqlite3.connect(path, isolation_level=None)
-    keys = [key for (key,) in connection.execute(f"SELECT {key} FROM {table} ORDER BY 1")]
-    connection.close()
-    for number in keys[:-1] if table == "batches" else keys:  # the last one nobody would miss
+    keys = [key for (key,) in execute(path, f"SELECT {key} FROM {table} ORDER BY 1")]
+    if table == "batches":
+        del keys[-1]  # nobody would miss the last one
+    assert keys
+    for number in keys:
         path = original.put(tmp_path)
-        connection = sqlite3.connect(path, isolation_level=None)
-        connection.execute(f"DELETE FROM {table} WHERE {key} = ?", (number,))
-        connection.close()
-        needed = table == "batches" or (table == "pages" and number >= 0)
+        execute(path, f"DELETE FROM {table} WHERE {key} = {number}")
         if needed:
             with pytest.raises(Damaged, match="missing"):
                 open_without_writing(path)
             assert not verify(path).whole
         else:
             assert lines(open_without_writing(path)) == lines(original.state)
+
+
+def test_a_base_that_is_gone(tmp_path: Path) -> None:
+    path = tmp_path / "chat.journal"
+    one = journal(path, Retention(milliseconds=60_000))
+    many(one, 100, a_batch=1)
+    one.now += 60_000
+    batch(one, ("udp 2", Send("all else is gone")))
+    while one.tick():
+        pass
+    one.journal.close()
+    assert same(open_without_writing(path), one.chat)
+    assert verify(path).whole
+    assert len(execute(path, "SELECT number FROM base")) == 1
+    execute(path, "DELETE FROM base")
+    with pytest.raises(Damaged, match="batch 1 is missing"):
+        open_without_writing(path)
+    assert verify(path).lost
+
+
+def test_failures_that_were_counted_change_nothing(original: Original, tmp_path: Path) -> None:
+    path = original.put(tmp_path)
+    execute(path, "INSERT INTO failures VALUES (1, 17)")
+    assert same(open_without_writing(path), original.state)
+    assert verify(path).whole
+
+
+def execute(path: Path, statement: str) -> list[tuple[int, ...]]:
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        return connection.execute(statement).fetchall()
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ import pytest
 from groupchat.core import Join, Send
 from groupchat.core.records import Record
 from groupchat.journal import Damaged, DurableJournal, SQLiteStorage, Unusable, files, open_journal
-from groupchat.journal.files import Look, inspect, is_served
+from groupchat.journal.files import Look, create, inspect, is_served, publish
 from groupchat.journal.peek import Peek
 from groupchat.journal.sqlite import SQLiteReading
 from tests.journal.making import conversation, fingerprint, journal, lines
@@ -98,6 +98,20 @@ def test_one_row_holds_a_batch(made: Path) -> None:
         ((count, text),) = reading.execute("SELECT count(*), min(body) FROM batches").fetchall()
     assert count == 12
     assert text.startswith("1 0 0 0\n1763848800000\tudp 1\t0\t1024\t1 Alice\n")
+
+
+@POSIX
+def test_a_new_one_is_on_the_disk_before_it_has_its_name_and_then_its_name_is(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[int, bool]] = []
+
+    def fsync(file: int) -> None:
+        synced.append((os.fstat(file).st_ino, path.exists()))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    publish(path, create(path))
+    assert synced == [(path.stat().st_ino, False), (path.parent.stat().st_ino, True)]
 
 
 def test_what_was_left_of_one_that_was_being_made_is_no_problem(

@@ -15,7 +15,7 @@ from groupchat.journal.compaction import compact
 from groupchat.journal.files import Newer, lock
 from groupchat.journal.peek import Peek
 from groupchat.journal.rawfile import RawFile
-from groupchat.journal.reader import Gap, Reader
+from groupchat.journal.reader import Gap, Reader, Removed
 from groupchat.journal.retention import Retention
 from groupchat.journal.salvage import Salvage
 from groupchat.journal.storage import Row
@@ -28,6 +28,7 @@ from tests.journal.making import (
     flipped,
     journal,
     many,
+    put_into_the_file,
 )
 from tests.processes import serving
 
@@ -398,16 +399,20 @@ def test_what_a_server_lets_go_of_meanwhile_is_no_gap(
     monkeypatch.setattr(reader_module, "_PAUSE_SECONDS", 0)
     path = tmp_path / "chat.journal"
     one = journal(path, Retention(milliseconds=100_000))
-    many(one, 3_000, size=300, a_batch=10)
+    many(one, 3_000, size=300, a_batch=2)
+    put_into_the_file(one)
     held = lock(path)
     with Reader(path) as reader:
         log = reader.log()
         assert isinstance(next(log), Row)
         one.now += 10_000_000
         settle(one)
+        put_into_the_file(one)
         batch(one, ("udp 1", Send("the last")))
         rest = list(log)
-        assert not [row for row in rest if isinstance(row, Gap)]
+        (removed,) = [row for row in rest if not isinstance(row, Row)]
+        assert isinstance(removed, Removed)
+        assert removed.base == reader.base()
         last = rest[-1]
         assert isinstance(last, Row)
         assert last.body.endswith(b"2 the last")

@@ -2,21 +2,26 @@
 
 import json
 import tempfile
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from groupchat.core import Join, Leave, Rename, Send, Update
+from groupchat.core import Command, Join, Leave, Rename, Send, Update
 from groupchat.core.events import Joined, Left, Renamed, Said
 from groupchat.core.lines import render
 from groupchat.core.replies import News
+from groupchat.journal import reader
+from groupchat.journal.files import lock
 from groupchat.journal.history import Entry
 from groupchat.journal.retention import Retention
 from groupchat.journal.rows import BATCH, seal
 from groupchat.journal.transcript import (
     Hole,
+    LetGo,
     Membership,
     Transcript,
     as_json,
@@ -25,9 +30,18 @@ from groupchat.journal.transcript import (
     seen_by,
     show_time,
 )
+from groupchat.journal.verification import verify
 from tests.cli.journals import break_row, made, replace_row, rows_of
 from tests.core.logs import Drops, Step, steps
-from tests.journal.making import START, Keeper, batch, conversation, journal, many
+from tests.journal.making import (
+    START,
+    Keeper,
+    batch,
+    conversation,
+    journal,
+    many,
+    put_into_the_file,
+)
 
 JOINED, SAID = Joined(3, START, "Zo\u00eb"), Said(4, START + 1_005, "Zo\u00eb", 'tab\t "\u2744"')
 RENAMED, LEFT = Renamed(5, START, "Zo\u00eb", "Z"), Left(6, START, "Z")
@@ -38,12 +52,12 @@ def path(tmp_path: Path) -> Path:
     return made(tmp_path / "chat.journal")
 
 
-def read(path: Path) -> tuple[list[Entry | Hole], Transcript]:
+def read(path: Path) -> tuple[list[Entry | Hole | LetGo], Transcript]:
     with Transcript(path) as transcript:
         return list(transcript), transcript
 
 
-def holes(found: list[Entry | Hole]) -> list[str]:
+def holes(found: list[Entry | Hole | LetGo]) -> list[str]:
     return [str(entry) for entry in found if isinstance(entry, Hole)]
 
 
@@ -228,6 +242,87 @@ def test_a_damaged_base_costs_the_names(old: Path) -> None:
     said = [render(entry.event) for entry in found if isinstance(entry, Entry)]
     assert said == [b"<udp 1>: two"]
     assert transcript.troubles == [f"base {base.number} is not what was written"]
+
+
+class Served:
+    """A journal of 3,002 events, read while a server has it that keeps what is not older than 100
+    seconds."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.one = journal(path, Retention(milliseconds=100_000))
+        many(self.one, 3_000, size=300, a_batch=2)
+        batch(self.one, ("udp 3", Join("Cy")), ("udp 2", Rename("Robert")))
+        many(self.one, 500, size=300, a_batch=2)
+        put_into_the_file(self.one)
+        self.let_go = False
+
+    def let_go_of_all(self, *last: tuple[str, Command]) -> None:
+        """Do so once, and then write down what was said *last*."""
+        if not self.let_go:
+            self.let_go = True
+            self.one.now += 10_000_000
+            while self.one.tick():
+                pass
+            if last:
+                batch(self.one, *last)
+            put_into_the_file(self.one)
+
+
+@pytest.fixture
+def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    monkeypatch.setattr(reader, "_PAUSE_SECONDS", 0)
+    served = Served(tmp_path / "served.journal")
+    with closing(lock(served.path)):
+        yield served
+    served.one.journal.close()
+
+
+def test_what_is_let_go_meanwhile_is_told_and_names_and_positions_stay_right(
+    served: Served,
+) -> None:
+    with Transcript(served.path) as transcript:
+        found = []
+        for entry in transcript:
+            found.append(entry)
+            served.let_go_of_all(("udp 3", Send("I am Cy")), ("udp 2", Send("I am Robert")))
+        assert (transcript.holes, transcript.troubles) == (0, [])
+    (gone,) = [at for at, entry in enumerate(found) if isinstance(entry, LetGo)]
+    assert found[gone] == LetGo(
+        3_504 - gone, [("udp 1", "Alice", 0), ("udp 2", "Robert", 1), ("udp 3", "Cy", 3_002)]
+    )
+    rest = [entry for entry in found[gone + 1 :] if isinstance(entry, Entry)]
+    assert [(entry.event.position, render(entry.event)) for entry in rest] == [
+        (3_504, b"Cy: I am Cy"),
+        (3_505, b"Robert: I am Robert"),
+    ]
+
+
+def test_what_is_let_go_to_the_end_is_told_too(served: Served) -> None:
+    with Transcript(served.path) as transcript:
+        entries = iter(transcript)
+        served.let_go_of_all()
+        *_, last = entries
+        assert isinstance(last, LetGo)
+        assert last.events == 3_504
+
+
+def test_who_came_in_what_is_let_go_meanwhile_was_told_the_rest(served: Served) -> None:
+    said = ("udp 1", Send("the end"))
+    with Transcript(served.path) as transcript:
+        entries = iter(transcript)
+        served.let_go_of_all(said)
+        assert [render(e.event) for e in entries if isinstance(e, Entry)] == [b"Alice: the end"]
+    with Transcript(served.path) as transcript:
+        assert called(transcript, "Cy") == {("udp 3", 3_002)}
+    assert told(served.path, "Cy") == [b"Alice: the end"]
+
+
+def test_to_check_what_is_let_go_meanwhile_finds_no_loss(served: Served) -> None:
+    found = verify(served.path, lambda _: served.let_go_of_all(("udp 3", Send("the end"))))
+    assert served.let_go
+    assert found.whole, (found.lost, found.derived)
+    assert found.events + found.let_go == 3_505
 
 
 # Who was told what.
