@@ -52,10 +52,11 @@ class RawFile:
             """How many pages there are."""
             self.frames: dict[int, int] = {}
             """Where in the WAL the newest version of a page is, for those that are there."""
+            self._end = 0  # of what counts of the WAL
             wal = path.with_name(path.name + "-wal")
             if wal.exists():
                 self._wal = wal.open("rb")
-                self.frames = _frames(self._wal, self.page_size)
+                self.frames, self._end = _frames(self._wal, self.page_size)
                 self.count = max([self.count, *self.frames])
         except BaseException:
             self.close()
@@ -74,6 +75,17 @@ class RawFile:
             kind = None if row is None else _kind(row)
             if row is not None and kind is not None:
                 yield kind, row
+
+    def counted(self) -> bytes:
+        """Return as much of the WAL as counts.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        if self._wal is None:
+            return b""
+        self._wal.seek(0)
+        return self._wal.read(self._end)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -172,33 +184,37 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
     return number - (1 << 64 if number >> 63 else 0), at + 9
 
 
-def _frames(wal: IO[bytes], size: int) -> dict[int, int]:
-    """Return where in the *wal* the newest version of each page is that has been committed."""
+def _frames(wal: IO[bytes], size: int) -> tuple[dict[int, int], int]:
+    """Return where in the *wal* the newest version of each page is that has been committed, and
+    where the last commit ends."""
+    committed: dict[int, int] = {}
+    pending: dict[int, int] = {}
+    end = 0
     header = wal.read(_WAL_HEADER.size)
     if len(header) < _WAL_HEADER.size:
-        return {}
+        return committed, end
     magic, _, page_size, _, salt1, salt2, _, _ = _WAL_HEADER.unpack(header)
     order = _WAL_MAGIC.get(magic)
     if order is None or page_size != size:
-        return {}
+        return committed, end
     sums = _sums(header[:24], (0, 0), order)
     if sums != struct.unpack(">II", header[24:]):
-        return {}
-    committed: dict[int, int] = {}
-    pending: dict[int, int] = {}
+        return committed, end
+    end = _WAL_HEADER.size
     while True:
         offset = wal.tell() + _FRAME_HEADER.size
         frame = wal.read(_FRAME_HEADER.size + size)
         if len(frame) < _FRAME_HEADER.size + size:
-            return committed
+            return committed, end
         number, commit, one, two, *found = _FRAME_HEADER.unpack_from(frame)
         sums = _sums(frame[_FRAME_HEADER.size :], _sums(frame[:8], sums, order), order)
         if (one, two) != (salt1, salt2) or list(sums) != found:
-            return committed
+            return committed, end
         pending[number] = offset
         if commit:
             committed |= pending
             pending.clear()
+            end = offset + size
 
 
 def _sums(data: bytes, before: tuple[int, int], order: str) -> tuple[int, int]:

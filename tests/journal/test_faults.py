@@ -15,7 +15,7 @@ import pytest
 from groupchat.core.plain import NOT_STORED
 from tests.campaigns.member import SocketMember, drive
 from tests.journal.faulty import NEEDS_SHIM, Shim, SmallDisk, small_disk
-from tests.processes import DEADLINE, RunningServer, eventually, news_until, serving
+from tests.processes import DEADLINE, RunningServer, TcpMember, eventually, news_until, serving
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a Unix-like system")
 
@@ -24,9 +24,13 @@ FAULTS = {
     "full, but for half of a write": "+write 28 .journal",
     "input/output error": "write 5 .journal",
     "read-only": "write 30 .journal",
-    "fsync fails": "fsync 5 .journal",
-    "fsync fails although it was done": "+fsync 5 .journal",
 }
+UNKNOWN = {
+    "fsync fails": ["fsync 5 .journal"],
+    "fsync fails although it was done": ["+fsync 5 .journal"],
+    "fsync fails, and then nothing can be written": ["fsync 28 .journal", "write 28 .journal"],
+}
+"""By these, nobody knows whether a write is there."""
 
 
 @pytest.fixture
@@ -100,13 +104,74 @@ def test_what_is_not_stored_is_shown_to_nobody_and_never_comes_back(
     assert "Alison" not in texts
 
 
+def unknown(server: RunningServer, asking: TcpMember, request: bytes, shim: Shim, how: str) -> None:
+    """Have *asking* ask for what is written, but perhaps not on the disk."""
+    first, *rest = UNKNOWN[how]
+    shim.fail(first, *(f"after {fault}" for fault in rest))
+    asking.socket.sendall(request + b"\n")
+    server.program.err.until("nobody knows whether the last messages are stored")
+
+
+@NEEDS_SHIM
+@pytest.mark.parametrize("how", UNKNOWN)
+def test_nobody_is_told_that_nothing_was_stored_before_that_is_so(
+    how: str, path: Path, shim: Shim
+) -> None:
+    with serving("--journal", str(path), "0") as server:
+        alice, bob, carol = server.tcp(), server.udp(), server.tcp()
+        assert alice.ask(b"1 Alice") == b""
+        assert bob.ask(b"1 Bob") == b"Alice"
+        assert alice.ask(b"2 before") == b"Bob has joined"
+        unknown(server, alice, b"2 lost", shim, how)
+        carol.socket.sendall(b"1 Carol\n")  # waits
+        alice.socket.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            alice.socket.recv(1)
+        alice.socket.settimeout(DEADLINE)
+        shim.mend()
+        assert alice.receive() == NOT_STORED
+        assert carol.receive() == b"Bob, Alice"
+        assert bob.ask(b"5") == b"Alice: before\nCarol has joined"
+        server.program.process.kill()
+        server.program.wait()
+    texts = kept(path)
+    assert "Alice: before\nCarol has joined\n" in texts
+    assert "lost" not in texts
+
+
+@NEEDS_SHIM
+@pytest.mark.parametrize("end", ["stopped", "killed"])
+@pytest.mark.parametrize("how", UNKNOWN)
+def test_who_was_told_nothing_may_find_it_stored(
+    how: str, end: str, path: Path, shim: Shim
+) -> None:
+    """A server ends all the same while nobody knows; then it is there or not, and that for good."""
+    with serving("--journal", str(path), "0") as server:
+        alice = server.tcp()
+        assert alice.ask(b"1 Alice") == b""
+        assert alice.ask(b"2 before") == b""
+        unknown(server, alice, b"2 perhaps", shim, how)
+        if end == "stopped":
+            assert server.stop() == 0
+        else:
+            server.program.process.kill()
+            server.program.wait()
+        assert alice.stream.read() == b""
+    shim.mend()
+    with serving("--journal", str(path), "0") as server:
+        assert server.udp().ask(b"1 Bob") in (b"", b"Alice")
+        texts = kept(path)
+        assert texts.startswith("Alice has joined\nAlice: before\n")
+    assert kept(path).startswith(texts)
+
+
 @NEEDS_SHIM
 def test_a_session_is_told_that_it_is_not_stored(path: Path, shim: Shim) -> None:
     with serving("--journal", str(path), "0") as server:
         sam, bob = SocketMember("Sam", server.port), server.tcp()
         bob.ask(b"1 Bob")
         assert drive([sam], lambda: sam.session.idle, DEADLINE)
-        shim.fail("fsync 5 .journal")
+        shim.fail("write 5 .journal")
         sam.say(b"one")
         assert drive([sam], lambda: bool(sam.failures), DEADLINE)
         assert sam.failures == ["b'2 one': not-stored"]
