@@ -582,6 +582,20 @@ BUGS = [
         "tests/journal/test_faults.py -k before_that_is_so",
     ),
     Bug(
+        "a server does not start where a damaged WAL hides what was stored",
+        "journal/sqlite.py",
+        "if raw.proven(last) > last:",
+        "if False:",
+        "tests/journal/test_reader.py -k sqlite_does_not_find",
+    ),
+    Bug(
+        "what SQLite leaves behind in a WAL is not taken for damage",
+        "journal/rawfile.py",
+        "return newest - 1 if self._end else newest",
+        "return newest",
+        "tests/journal/test_reader.py -k not_finished",
+    ),
+    Bug(
         "the demo checks every byte",
         "client/demo.py",
         "    if seen != expected:",

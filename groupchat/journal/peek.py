@@ -19,7 +19,7 @@ from groupchat.journal.files import Look
 from groupchat.journal.rawfile import RawFile
 from groupchat.journal.rows import BASE, BATCH, PAGE, SNAPSHOT
 from groupchat.journal.sqlite import SQLiteReading
-from groupchat.journal.storage import Row
+from groupchat.journal.storage import Damaged, Row
 
 __all__ = ["Peek"]
 
@@ -49,6 +49,7 @@ class Peek:
                 for number in raw.frames:
                     for kind, row in raw.rows(number):
                         self._fresh[kind][row.number] = row
+                self._proven = raw.proven(max(self._fresh[BATCH], default=0))
             self._open = opening.pop_all()
 
     def batches(self, after: int) -> Iterator[Row]:
@@ -60,6 +61,9 @@ class Peek:
         for number in sorted(fresh):
             if number > after:
                 yield fresh[number]
+                after = number
+        if self._proven > after:
+            raise Damaged(f"the WAL is damaged behind {BATCH} {after:,}")
 
     def page(self, first: int) -> Row | None:
         """Return the page *first*."""

@@ -34,6 +34,7 @@ from groupchat.journal.files import (
 )
 from groupchat.journal.interface import Done
 from groupchat.journal.rawfile import RawFile
+from groupchat.journal.rows import BATCH
 from groupchat.journal.storage import Damaged, Row, Write
 
 __all__ = ["SQLiteReading", "SQLiteStorage", "put"]
@@ -156,6 +157,18 @@ class SQLiteStorage(SQLiteReading):
         self._writing: sqlite3.Connection | None = None
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
+
+    def check(self) -> None:
+        """Check how SQLite has arranged the file, and that it finds all that is in the WAL."""
+        super().check()
+        with damage():
+            ((last,),) = self.connection.execute(
+                "SELECT ifnull(max(number), 0) FROM "
+                "(SELECT number FROM batches UNION ALL SELECT number FROM base)"
+            )
+        with RawFile(self._path) as raw:
+            if raw.proven(last) > last:
+                raise Damaged(f"the WAL is damaged behind {BATCH} {last:,}")
 
     def begin(self) -> None:
         """Begin to write.

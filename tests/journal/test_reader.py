@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from groupchat.core import Join, Send
-from groupchat.journal import Damaged, Unusable
+from groupchat.journal import Damaged, Unusable, open_journal, rawfile
 from groupchat.journal import reader as reader_module
 from groupchat.journal.compaction import compact
 from groupchat.journal.files import Newer, lock
@@ -22,6 +22,7 @@ from groupchat.journal.storage import Row
 from groupchat.journal.verification import verify
 from tests.journal.making import (
     Keeper,
+    Quick,
     batch,
     conversation,
     fingerprint,
@@ -257,9 +258,99 @@ def test_what_is_in_the_wal_alone_is_found(path: Path, tmp_path: Path) -> None:
     with Salvage(copied) as salvage:
         assert list(salvage.batches(0)) == whole
         assert salvage.snapshot() != snapshot
-    flipped(wal, 5)
-    with Peek(copied) as peek:
-        assert len(list(peek.batches(0))) == 173
+
+
+@pytest.mark.parametrize("at", [5, 17, 32 + 8, 32 + 24 + 5_000])
+def test_what_sqlite_does_not_find_in_a_damaged_wal_is_missed(
+    at: int, path: Path, tmp_path: Path
+) -> None:
+    """For SQLite, it ends where it is damaged; and it is nothing at all if its header is."""
+    one = journal(path)
+    one.now += 10**6
+    batch(one, ("udp 7", Join("Late")))
+    for number in range(5):
+        batch(one, *[("udp 7", Send(f"{number} ".ljust(3_500, "x")))] * 9)
+    whole = list(one.journal._storage.batches(0))
+    copied = tmp_path / "copy" / path.name
+    copied.parent.mkdir()
+    for file in (path, path.with_name(path.name + "-wal")):
+        shutil.copy(file, copied.parent)
+    one.journal.close()
+    flipped(copied.with_name(copied.name + "-wal"), at)
+    before = fingerprint(copied)
+    with pytest.raises(Damaged, match="the WAL is damaged behind batch 173"):
+        open_journal(copied, lambda call, *arguments: call(*arguments))
+    with Peek(copied) as peek, pytest.raises(Damaged, match="the WAL is damaged"):
+        list(peek.batches(0))
+    found, gaps, _ = read(copied)
+    assert found == whole
+    why = "the WAL is damaged behind batch 173"
+    assert gaps == [f"what followed batch {len(whole)}, if anything, cannot be read: {why}"]
+    assert verify(copied).lost == gaps
+    assert fingerprint(copied) == before
+
+
+def test_what_was_in_the_wal_before_is_no_damage(path: Path, tmp_path: Path) -> None:
+    """SQLite begins at its start again, and what was written before stays behind."""
+    one = journal(path)
+    for number in range(30):
+        batch(one, *[("udp 1", Send(f"{number} ".ljust(3_500, "x")))] * 3)
+    storage = one.journal._storage
+    assert isinstance(storage, Quick)
+    storage.connection.execute("PRAGMA wal_checkpoint(RESTART)")
+    batch(one, ("udp 1", Send("the first at the start again")))
+    copied = tmp_path / "copy" / path.name
+    copied.parent.mkdir()
+    for file in (path, path.with_name(path.name + "-wal")):
+        shutil.copy(file, copied.parent)
+    one.journal.close()
+    with RawFile(copied) as raw:
+        assert len(raw.frames) < 10
+        assert len(raw.beyond(0)) == 30
+        assert raw.proven(204) <= 204
+    assert len(rows(copied)) == 204
+    assert verify(copied).whole
+    open_journal(copied, lambda call, *arguments: call(*arguments)).close()
+    assert len(rows(copied)) == 204
+
+
+def test_a_last_write_that_was_not_finished_is_no_damage(path: Path, tmp_path: Path) -> None:
+    one = journal(path)
+    for text in ("stored", "perhaps"):
+        batch(one, ("udp 1", Send(text)))
+    copied = tmp_path / "copy" / path.name
+    copied.parent.mkdir()
+    for file in (path, path.with_name(path.name + "-wal")):
+        shutil.copy(file, copied.parent)
+    one.journal.close()
+    wal = copied.with_name(copied.name + "-wal")
+    flipped(wal, wal.stat().st_size - PAGE - 8)  # in a checksum of SQLite's
+    with RawFile(copied) as raw:
+        assert [row.number for row in raw.beyond(174)] == [175]
+    assert len(rows(copied)) == 174
+    assert verify(copied).whole
+    open_journal(copied, lambda call, *arguments: call(*arguments)).close()
+    assert len(rows(copied)) == 174
+
+
+def test_of_two_writes_with_one_number_that_is_taken_which_the_next_follows(
+    path: Path, tmp_path: Path
+) -> None:
+    """One has failed, and was made void; its remains are behind the other."""
+    long = [("udp 1", Send("long " * 700))] * 9
+    found = []
+    for name, texts in (("void", long), ("other", [("udp 1", Send("short"))])):
+        copied = tmp_path / name / path.name
+        copied.parent.mkdir()
+        shutil.copy(path, copied)
+        one = journal(copied)
+        batch(one, *texts)
+        batch(one, ("udp 1", Send("after")))
+        found.append(list(one.journal._storage.batches(173)))
+        one.journal.close()
+    (void, _), (right, after) = found
+    assert void.number == right.number == 174
+    assert rawfile._chosen({void, right, after}) == [right, after]
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 31, b"\x37\x7f\x06\x82" + bytes(100)])
