@@ -153,7 +153,7 @@ class SQLiteStorage(SQLiteReading):
         except BaseException:
             self._lock.close()
             raise
-        self._identity = _identity(path)
+        self._files: dict[Path, tuple[int, int] | None] = {}  # and which they were
         self._writing: sqlite3.Connection | None = None
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
@@ -181,6 +181,8 @@ class SQLiteStorage(SQLiteReading):
         self._path.open("rb+").close()
         self._writing = self._open()
         self.connection = connect(self._path, "ro")
+        wal = self._path.with_name(self._path.name + "-wal")
+        self._files = {file: _identity(file) for file in (self._path, wal)}
         self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
         self._thread.start()
 
@@ -215,9 +217,8 @@ class SQLiteStorage(SQLiteReading):
 
     def _store(self, what: Write) -> tuple[OSError | None, bool]:
         """Write *what*; return what went wrong, and whether it may be there all the same."""
-        if _identity(self._path) != self._identity:  # what is written would be found by nobody
-            return OSError(f"{self._path} has been moved or removed; restart the server"), False
         try:
+            self._check_files()
             if self._writing is None:
                 self._writing = self._open()
             put(self._writing, what)
@@ -246,8 +247,7 @@ class SQLiteStorage(SQLiteReading):
         connection, self._writing = self._writing, None  # the next one may find things mended
         try:
             if connection is None:
-                if _identity(self._path) != self._identity:
-                    return False
+                self._check_files()
                 connection = self._open()
             with contextlib.closing(connection):
                 if connection.in_transaction:
@@ -269,6 +269,11 @@ class SQLiteStorage(SQLiteReading):
                 return what.batch.body[:_BEGINNING] not in raw.counted()
         except OSError:
             return False
+
+    def _check_files(self) -> None:
+        for file, identity in self._files.items():
+            if _identity(file) != identity:  # what is written would be found by nobody
+                raise OSError(f"{file} has been moved or removed; restart the server")
 
     def _open(self) -> sqlite3.Connection:
         connection = connect(self._path, "rw")

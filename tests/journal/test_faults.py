@@ -373,3 +373,27 @@ def test_a_journal_that_is_taken_away(how: str, path: Path) -> None:
             assert alice.ask(b"2 after") == b""
     if how == "moved":
         assert kept(path).startswith("Alice has joined\nAlice: before\nAlice: after\n")
+
+
+@pytest.mark.parametrize("how", ["moved", "removed", "replaced"])
+def test_a_wal_that_is_taken_away(how: str, path: Path) -> None:
+    """The same is true of the part of it that has a file of its own."""
+    wal = path.with_name(path.name + "-wal")
+    with serving("--journal", str(path), "0") as server:
+        alice = server.tcp()
+        alice.ask(b"1 Alice")
+        alice.ask(b"2 before")
+        away = path.with_name("away")
+        wal.rename(away)
+        if how == "removed":
+            away.unlink()
+        if how == "replaced":
+            wal.write_bytes(b"")
+        assert alice.ask(b"2 lost") == NOT_STORED
+        server.program.err.until("chat.journal-wal has been moved or removed; restart the server$")
+        if how == "moved":
+            away.rename(wal)
+            assert alice.ask(b"2 after") == b""
+    assert kept(path).startswith(
+        "Alice has joined\nAlice: before\n"
+    )  # at the end, it was put there
