@@ -137,9 +137,14 @@ def lock(path: Path) -> sqlite3.Connection:
     the process.
 
     Raises:
-        Unusable: somebody else holds it.
+        Unusable: somebody else holds it, or it would not be the only one.
         OSError: it cannot be had.
     """
+    if path.exists() and path.stat().st_nlink > 1:  # each with a lock and a WAL of its own
+        raise Unusable(
+            f"{path} is the same file as another (by a hard link)",
+            "remove all its names but one, or make a copy",
+        )
     beside = _beside(path, "-lock")
     # If it exists, only SQLite may open it: whoever closes a file loses all his locks on it.
     with contextlib.suppress(FileExistsError):

@@ -14,6 +14,7 @@ import pytest
 from groupchat.core import Join, Send
 from groupchat.core.records import Record
 from groupchat.journal import Damaged, DurableJournal, SQLiteStorage, Unusable, files, open_journal
+from groupchat.journal.compaction import compact
 from groupchat.journal.files import Look, inspect, is_served
 from groupchat.journal.peek import Peek
 from groupchat.journal.sqlite import SQLiteReading
@@ -149,6 +150,21 @@ def test_it_is_refused_by_another_name_too(made: Path, tmp_path: Path) -> None:
     one.close()
     open_(tmp_path / "link").close()
     assert (tmp_path / "link").is_symlink()
+
+
+@POSIX
+def test_a_file_with_two_names_is_refused(killed: Path) -> None:
+    """Its lock and its WAL go by one of them."""
+    other = killed.with_name("other.journal")
+    other.hardlink_to(killed)
+    before = listing(killed.parent)
+    for name in (killed, other):
+        for use in (open_, compact):
+            with pytest.raises(Unusable, match=r"by a hard link\); remove all its names but one"):
+                use(name)
+    assert listing(killed.parent) == before
+    other.unlink()
+    open_(killed).close()
 
 
 def test_a_journal_that_does_not_open_is_let_go_of(made: Path) -> None:
