@@ -16,6 +16,7 @@ before anything is called damage.
 """
 
 import contextlib
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -86,7 +87,7 @@ class Reader:
     def __init__(
         self, path: Path, progress: Callable[[int], object] = bool, *, alone: bool = False
     ) -> None:
-        self._path = path
+        self._path = path = Path(os.path.realpath(path))  # beside that is its WAL
         self._progress = progress
         self._alone = alone
         self._salvage: Salvage | None = None

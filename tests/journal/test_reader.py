@@ -1,5 +1,6 @@
 """Reading what there is: damaged files, files in disorder, and beside a server that writes."""
 
+import os
 import shutil
 import sqlite3
 import threading
@@ -357,6 +358,19 @@ def test_of_two_writes_with_one_number_that_is_taken_which_the_next_follows(
 def test_what_is_no_wal_is_left_out(path: Path, content: bytes) -> None:
     path.with_name(path.name + "-wal").write_bytes(content)
     assert len(rows(path)) == 173
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a symbolic link")
+def test_through_a_link_the_wal_is_found_too(path: Path, tmp_path: Path) -> None:
+    one = journal(path)
+    batch(one, ("udp 7", Join("Late")))
+    link = tmp_path / "folder" / "link"
+    link.parent.mkdir()
+    link.symlink_to(path)
+    found = rows(link)
+    assert found == list(one.journal._storage.batches(0))
+    assert found[-1].number == 174
+    one.journal.close()
 
 
 # Whether it is one at all.
