@@ -18,9 +18,8 @@ Nothing is written, nor made beside it, before the first look has shown that the
 nothing is written to it before everything in it has been checked.
 
 SQLite's processes usually find each other in one more file, ``-shm``, which they share as memory.
-If
-the disk fails under that memory, the system ends the process. So a server keeps that index to
-itself (the VFS ``unix-excl``), and nobody else can open the file by SQLite meanwhile; see
+If the disk fails under that memory, the system ends the process. So a server keeps that index
+to itself (the VFS ``unix-excl``), and nobody else can open the file by SQLite meanwhile; see
 :mod:`groupchat.journal.peek` for how it is read all the same.
 """
 
@@ -62,6 +61,14 @@ _MAGIC: Final = b"SQLite format 3\0"
 _ALONE: Final = "&vfs=unix-excl" if os.name == "posix" else ""
 _BUSY_SECONDS: Final = 5.0  # for which a lock of SQLite's own is waited for
 _WAL_BYTES: Final = 1 << 24  # to which a WAL that has grown is cut when it can be
+
+_DAMAGE: Final = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT", "SQLITE_ERROR")
+"""What SQLite's errors begin with that tell of damage; by the last, a table is not what it was."""
+_ADVICE: Final = {
+    "SQLITE_FULL": "; make room",
+    "SQLITE_IOERR_SHM": "; is the disk full?",
+    "SQLITE_BUSY": "; somebody else has it open",
+}
 
 _TABLES: Final = tuple(
     f"CREATE TABLE {table} ({key} INTEGER PRIMARY KEY, body NOT NULL, checksum INTEGER NOT NULL)"
@@ -293,11 +300,13 @@ def connect(path: Path, mode: str) -> sqlite3.Connection:
 
 @contextlib.contextmanager
 def damage() -> Iterator[None]:
-    """Turn SQLite's errors into :class:`Damaged`."""
+    """Turn SQLite's errors into :class:`Damaged`, or an OSError if they do not tell of that."""
     try:
         yield
     except sqlite3.Error as error:
-        raise Damaged(describe(error)) from error
+        if _name(error).startswith(_DAMAGE):
+            raise Damaged(describe(error)) from error
+        raise OSError(describe(error)) from error
     except UnicodeDecodeError as error:  # in the name of a table, or of what is wrong with it
         raise Damaged("its tables are not what they were") from error
 
@@ -312,13 +321,18 @@ def refusals() -> Iterator[None]:
 
 
 def describe(error: sqlite3.Error) -> str:
-    """Return what SQLite says, with the name by which it can be looked up."""
-    name = getattr(error, "sqlite_errorname", "")
-    return f"{error} ({name})" if name else str(error)
+    """Return what SQLite says, with the name by which it can be looked up, and what to do."""
+    name = _name(error)
+    advice = next((text for start, text in _ADVICE.items() if name.startswith(start)), "")
+    return f"{error} ({name}){advice}" if name else str(error)
+
+
+def _name(error: sqlite3.Error) -> str:
+    return getattr(error, "sqlite_errorname", "")
 
 
 def _is_busy(error: sqlite3.Error) -> bool:
-    return getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+    return _name(error).startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
 
 
 def _give(new: Path, path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from groupchat.core.plain import NOT_STORED
 from tests.campaigns.member import SocketMember, drive
 from tests.journal.faulty import NEEDS_SHIM, Shim, SmallDisk, small_disk
-from tests.processes import DEADLINE, RunningServer, TcpMember, eventually, news_until, serving
+from tests.processes import DEADLINE, RunningServer, TcpMember, eventually, news_until, run, serving
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a Unix-like system")
 
@@ -216,7 +216,9 @@ def test_trouble_is_logged_once_a_second_and_when_it_is_over(path: Path, shim: S
         assert alice.ask(b"2 x") == b""
         server.program.err.until("the journal works again$")
         first, second = (line for line in lines if "nothing was stored" in line)
-        assert first.endswith("nothing was stored: database or disk is full (SQLITE_FULL)")
+        assert first.endswith(
+            "nothing was stored: database or disk is full (SQLITE_FULL); make room"
+        )
         assert " more before" in second
         assert first[:8] != second[:8]  # not within the same second
 
@@ -297,6 +299,37 @@ def test_a_disk_that_is_full_when_the_server_is_killed(disk: SmallDisk) -> None:
     with serving("--journal", str(path), "0") as server:
         assert server.tcp().ask(b"1 Bob") in (b"", b"Alice")
     assert kept(path).count("Alice: ") == stored
+
+
+def test_a_full_disk_is_not_called_damage(disk: SmallDisk) -> None:
+    path = disk.path / "chat.journal"
+    with serving("--journal", str(path), "0") as server:
+        alice = server.tcp()
+        alice.ask(b"1 Alice")
+        disk.fill()
+        while alice.ask(b"2 " + b"x" * 3_900) != NOT_STORED:
+            pass
+        server.program.process.kill()
+        server.program.wait()
+    for command in (["journal", "check", str(path)], ["serve", "--journal", str(path), "0"]):
+        done = run(*command)
+        assert done.returncode == 1
+        assert b"damaged" not in done.stdout + done.stderr
+        assert b"is the disk full?" in done.stderr
+
+
+@NEEDS_SHIM
+def test_what_cannot_be_read_for_now_is_not_called_damage(path: Path, shim: Shim) -> None:
+    with serving("--journal", str(path), "0") as server:
+        server.tcp().ask(b"1 Alice")
+        server.program.process.kill()
+        server.program.wait()
+    shim.fail("read 5 chat.journal-wal")
+    done = run("serve", "--journal", str(path), "0")
+    assert done.returncode == 1
+    assert b"damaged" not in done.stderr
+    assert b"I/O error" in done.stderr or b"Input/output" in done.stderr
+    assert done.stderr.count(b"\n") == 1
 
 
 def test_a_file_that_may_not_grow(path: Path) -> None:
