@@ -26,7 +26,7 @@ from groupchat.journal.storage import Row
 
 __all__ = ["RawFile"]
 
-_PAGE_SIZE: Final = 8_192  # bytes, if the header does not say
+_PAGE_SIZE: Final = 8_192  # bytes; what the header says may be damaged, and is the same if not
 _FILE_HEADER: Final = 100
 _LEAF: Final = 0x0D
 _LEAF_HEADER: Final = struct.Struct(">BHHHB")
@@ -53,7 +53,7 @@ class RawFile:
         self._file: IO[bytes] = path.open("rb")
         self._wal: IO[bytes] | None = None
         try:
-            self.page_size = _page_size(self._file.read(_FILE_HEADER))
+            self.page_size = _PAGE_SIZE
             self.count = self._file.seek(0, 2) // self.page_size
             """How many pages there are."""
             self.frames: dict[int, int] = {}
@@ -218,11 +218,6 @@ def _kind(row: Row) -> str | None:
         if crc32(row.body, salted) == row.checksum:
             return kind if kind != BATCH or row.body.startswith(b"%d " % row.number) else None
     return None
-
-
-def _page_size(header: bytes) -> int:
-    size = int.from_bytes(header[16:18], "big")
-    return size if size in {1 << power for power in range(9, 16)} else _PAGE_SIZE
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:

@@ -404,6 +404,16 @@ def test_one_whose_first_bytes_are_gone_is_known_by_its_batches(path: Path) -> N
     assert troubles == [f"{path} is not a journal of groupchat, by its first bytes"]
 
 
+@pytest.mark.parametrize("size", [512, 4_096, 16_384])
+def test_the_size_of_pages_that_the_header_says_is_not_believed(path: Path, size: int) -> None:
+    whole = rows(path)
+    with path.open("rb+") as file:
+        file.seek(16)
+        file.write(size.to_bytes(2, "big"))
+    found, gaps, _ = read(path)
+    assert (found, gaps) == (whole, [])
+
+
 def test_one_with_other_tables(path: Path) -> None:
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("DROP TABLE batches")
