@@ -230,7 +230,14 @@ def publish(path: Path, made: sqlite3.Connection) -> None:
 
 
 def discard(path: Path) -> None:
-    """Remove what is left of a journal that was being made when something ended it."""
+    """Remove what is left of a journal that was being made when something ended it.
+
+    Raises:
+        Unusable: something else has its name.
+    """
+    new = _beside(path, "-new")
+    if new.exists() and new.stat().st_size:
+        inspect(new)
     for suffix in ("-new", "-new-journal", "-new-wal", "-new-shm"):
         _beside(path, suffix).unlink(missing_ok=True)
 

@@ -23,10 +23,12 @@ from typing import Final
 
 from groupchat.journal.files import (
     Look,
+    Unusable,
     connect,
     create,
     damage,
     describe,
+    discard,
     inspect,
     lock,
     publish,
@@ -148,6 +150,8 @@ class SQLiteStorage(SQLiteReading):
         try:
             if not inspect(path):
                 publish(path, create(path))
+            with contextlib.suppress(Unusable):  # not ours, and not in the way
+                discard(path)  # what was being made when somebody was killed
             self._look = Look(path)
             super().__init__(self._look.connection)
         except BaseException:

@@ -15,7 +15,7 @@ from groupchat.core import Join, Send
 from groupchat.core.records import Record
 from groupchat.journal import Damaged, DurableJournal, SQLiteStorage, Unusable, files, open_journal
 from groupchat.journal.compaction import compact
-from groupchat.journal.files import Look, inspect, is_served
+from groupchat.journal.files import Look, create, inspect, is_served
 from groupchat.journal.peek import Peek
 from groupchat.journal.sqlite import SQLiteReading
 from tests.journal.making import conversation, fingerprint, journal, lines
@@ -117,6 +117,23 @@ def test_what_was_left_of_one_that_was_being_made_is_no_problem(
     open_(path).close()
     names = sorted(file.name for file in path.parent.iterdir())
     assert names == ["chat.journal", "chat.journal-lock"]
+
+
+def test_what_a_killed_compaction_was_making_is_removed(made: Path) -> None:
+    create(made).close()
+    open_(made).close()
+    assert sorted(file.name for file in made.parent.iterdir()) == [made.name, f"{made.name}-lock"]
+
+
+def test_a_file_of_somebody_s_own_is_not_removed(made: Path) -> None:
+    mine = made.with_name(made.name + "-new")
+    mine.write_bytes(b"my own notes")
+    open_(made).close()
+    before = fingerprint(made)
+    with pytest.raises(Unusable, match="-new is not a journal"):
+        compact(made)
+    assert fingerprint(made) == before
+    assert mine.read_bytes() == b"my own notes"
 
 
 def test_what_a_killed_server_has_written_last_is_there(killed: Path) -> None:
