@@ -44,6 +44,7 @@ __all__ = [
     "describe",
     "discard",
     "has_wal",
+    "identify",
     "inspect",
     "is_served",
     "lock",
@@ -124,6 +125,17 @@ def inspect(path: Path) -> bool:
         header = file.read(100)
     if not header:
         raise Unusable(f"{path} is empty", f"if it should be, remove it, or {another}")
+    identify(path, header)
+    return True
+
+
+def identify(path: Path, header: bytes) -> None:
+    """Check that with this *header*, the first bytes of its first page, *path* is ours.
+
+    Raises:
+        Unusable: it is something else, or from a newer version.
+    """
+    another = "choose another --journal"
     ours = int.from_bytes(header[68:72], "big") == _APPLICATION
     version = int.from_bytes(header[60:64], "big")
     ours = ours and 0 < version < _MOST_VERSION and header.startswith(_MAGIC)
@@ -134,7 +146,6 @@ def inspect(path: Path) -> bool:
             f"{path} is from a newer groupchat (format {version}, and this one reads {FORMAT})",
             f"upgrade, or {another}",
         )
-    return True
 
 
 def lock(path: Path) -> sqlite3.Connection:
@@ -157,10 +168,14 @@ def lock(path: Path) -> sqlite3.Connection:
     with contextlib.suppress(FileExistsError):
         os.close(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         _give(beside, path)
-    held = _connect(beside, "mode=rw", timeout=0.5)
+    try:
+        held = _connect(beside, "mode=rw", timeout=0.5)
+    except sqlite3.Error as error:
+        raise OSError(f"{beside}: {describe(error)}") from error
     try:
         held.execute("PRAGMA journal_mode=MEMORY")
         held.execute("BEGIN EXCLUSIVE")
+        held.execute("PRAGMA user_version=0")  # if it is read-only, it is only shared
     except sqlite3.Error as error:
         held.close()
         if _is_busy(error):
@@ -168,7 +183,7 @@ def lock(path: Path) -> sqlite3.Connection:
                 f"{path} is in use",
                 "is a server running already? Stop it, or choose another port or another --journal",
             ) from error
-        raise OSError(describe(error)) from error
+        raise OSError(f"{beside}: {describe(error)}") from error
     return held
 
 
@@ -260,6 +275,11 @@ class Look:
         plain = wal and has_wal(path)
         shared = _beside(path, "-shm")
         self._made = shared if plain and not shared.exists() else None
+        with path.open("rb") as file:
+            if (
+                file.read(20)[18:] != b"\2\2"
+            ):  # else SQLite would not look into the WAL, or not write
+                raise Damaged("its first bytes are not what they were")
         with refusals():
             self.connection = _connect(path, "mode=ro" if plain else "mode=ro&immutable=1")
         try:
@@ -351,7 +371,7 @@ def _give(new: Path, path: Path) -> None:
 
 
 def _beside(path: Path, suffix: str) -> Path:
-    return path.with_name(path.name + suffix)
+    return path.parent / (path.name + suffix)  # of "/" too, which has no name
 
 
 def _connect(path: Path, mode: str, timeout: float = _BUSY_SECONDS) -> sqlite3.Connection:

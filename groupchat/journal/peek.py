@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Self
 
-from groupchat.journal.files import Look
+from groupchat.journal.files import Look, identify
 from groupchat.journal.rawfile import RawFile
 from groupchat.journal.rows import BASE, BATCH, PAGE, SNAPSHOT
 from groupchat.journal.sqlite import SQLiteReading
@@ -32,6 +32,7 @@ class Peek:
         path: the file.
 
     Raises:
+        Unusable: it is from a newer version, by what is in its WAL.
         Damaged: its tables are not ours.
         OSError: it cannot be read.
     """
@@ -46,6 +47,7 @@ class Peek:
                 kind: {} for kind in (BATCH, PAGE, SNAPSHOT, BASE)
             }
             with RawFile(path) as raw:
+                identify(path, raw.header())
                 for number in raw.frames:
                     for kind, row in raw.rows(number):
                         self._fresh[kind][row.number] = row

@@ -83,6 +83,10 @@ class RawFile:
             if row is not None and kind is not None:
                 yield kind, row
 
+    def header(self) -> bytes:
+        """Return the first bytes, in their newest version."""
+        return self._read(1)[:_FILE_HEADER]
+
     def beyond(self, after: int) -> list[Row]:
         """Return the batches after *after* in what does not count of the WAL, in order."""
         if self._wal is None:

@@ -29,6 +29,7 @@ from groupchat.journal.files import (
     damage,
     describe,
     discard,
+    identify,
     inspect,
     lock,
     publish,
@@ -150,6 +151,8 @@ class SQLiteStorage(SQLiteReading):
         try:
             if not inspect(path):
                 publish(path, create(path))
+            with RawFile(path) as raw:
+                identify(path, raw.header())
             with contextlib.suppress(Unusable):  # not ours, and not in the way
                 discard(path)  # what was being made when somebody was killed
             self._look = Look(path)
