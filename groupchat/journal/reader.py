@@ -25,7 +25,7 @@ from typing import Final, Self, TypeVar
 from attrs import frozen
 
 from groupchat.journal.chain import Chain
-from groupchat.journal.files import Look, Newer, Unusable, inspect, is_served
+from groupchat.journal.files import Look, Newer, Unusable, has_wal, inspect, is_served, lock
 from groupchat.journal.peek import Peek
 from groupchat.journal.rows import BASE, PAGE, SNAPSHOT, State, check, header_of, state_of
 from groupchat.journal.salvage import Salvage
@@ -122,15 +122,29 @@ class Reader:
         return self._peek or self._by_hand()
 
     def check(self) -> None:
-        """Check how SQLite has arranged the file, unless a server has it.
+        """Check how SQLite has arranged the file, unless a server has it, or nothing can be made
+        beside it, which SQLite needs for that.
 
         Raises:
             Damaged: it is not as it should be.
         """
         if self._peek is None or self.served:
             return
-        with contextlib.closing(Look(self._path)) as found:
-            SQLiteReading(found.connection).check()
+        with contextlib.ExitStack() as stack:
+            if has_wal(self._path) and not self._alone:
+                if not os.access(self._path.parent, os.W_OK):
+                    return
+                try:  # else a server that starts would find that somebody has it open
+                    stack.enter_context(contextlib.closing(lock(self._path)))
+                except Unusable:
+                    return
+            found = stack.enter_context(contextlib.closing(Look(self._path)))
+            try:
+                SQLiteReading(found.connection).check()
+            except Damaged:
+                stack.close()
+                if self._alone or not is_served(self._path):  # else it was written to meanwhile
+                    raise
 
     def base(self) -> State | None:
         """Return the base, if there is one.

@@ -1,5 +1,6 @@
 """Reading what there is: damaged files, files in disorder, and beside a server that writes."""
 
+import contextlib
 import os
 import shutil
 import sqlite3
@@ -13,12 +14,13 @@ from groupchat.core import Join, Send
 from groupchat.journal import Damaged, Unusable, open_journal, rawfile
 from groupchat.journal import reader as reader_module
 from groupchat.journal.compaction import compact
-from groupchat.journal.files import Newer, lock
+from groupchat.journal.files import Newer, is_served, lock
 from groupchat.journal.peek import Peek
 from groupchat.journal.rawfile import RawFile
 from groupchat.journal.reader import Gap, Reader
 from groupchat.journal.retention import Retention
 from groupchat.journal.salvage import Salvage
+from groupchat.journal.sqlite import SQLiteReading
 from groupchat.journal.storage import Row
 from groupchat.journal.verification import verify
 from tests.journal.making import (
@@ -371,6 +373,47 @@ def test_through_a_link_the_wal_is_found_too(path: Path, tmp_path: Path) -> None
     assert found == list(one.journal._storage.batches(0))
     assert found[-1].number == 174
     one.journal.close()
+
+
+@pytest.fixture
+def killed(path: Path, tmp_path: Path) -> Path:
+    """A journal whose server was killed."""
+    one = journal(path)
+    batch(one, ("udp 7", Join("Late")))
+    copied = tmp_path / "killed" / path.name
+    copied.parent.mkdir()
+    for file in (path, path.with_name(path.name + "-wal")):
+        shutil.copy(file, copied.parent)
+    one.journal.close()
+    return copied
+
+
+def test_who_checks_has_the_lock_meanwhile(killed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise a server that starts would wait for SQLite's locks, and give up."""
+    held: list[bool] = []
+    check = SQLiteReading.check
+
+    def looking(self: SQLiteReading) -> None:
+        held.append(is_served(killed))
+        check(self)
+
+    monkeypatch.setattr(SQLiteReading, "check", looking)
+    with Reader(killed) as reader:
+        reader.check()
+        with contextlib.closing(lock(killed)):
+            reader.check()  # leaves it to who has it
+    assert held == [True]
+    assert not is_served(killed)
+
+
+def test_what_cannot_be_written_beside_is_checked_all_the_same(
+    killed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a medium that is read-only, SQLite cannot open it. The rows are read without it."""
+    before = sorted(killed.parent.iterdir())
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert verify(killed).whole
+    assert sorted(killed.parent.iterdir()) == before
 
 
 # Whether it is one at all.
