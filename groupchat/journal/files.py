@@ -27,10 +27,10 @@ import contextlib
 import os
 import sqlite3
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from groupchat.journal.errors import damage, describe, is_busy, refusals
 from groupchat.journal.storage import Damaged
 
 __all__ = [
@@ -40,8 +40,6 @@ __all__ = [
     "Unusable",
     "connect",
     "create",
-    "damage",
-    "describe",
     "discard",
     "has_wal",
     "identify",
@@ -49,7 +47,6 @@ __all__ = [
     "is_served",
     "lock",
     "publish",
-    "refusals",
 ]
 
 FORMAT: Final = 1
@@ -62,14 +59,6 @@ _MAGIC: Final = b"SQLite format 3\0"
 _ALONE: Final = "&vfs=unix-excl" if os.name == "posix" else ""
 _BUSY_SECONDS: Final = 5.0  # for which a lock of SQLite's own is waited for
 _WAL_BYTES: Final = 1 << 24  # to which a WAL that has grown is cut when it can be
-
-_DAMAGE: Final = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT", "SQLITE_ERROR")
-"""What SQLite's errors begin with that tell of damage; by the last, a table is not what it was."""
-_ADVICE: Final = {
-    "SQLITE_FULL": "; make room",
-    "SQLITE_IOERR_SHM": "; is the disk full?",
-    "SQLITE_BUSY": "; somebody else has it open",
-}
 
 _TABLES: Final = tuple(
     f"CREATE TABLE {table} ({key} INTEGER PRIMARY KEY, body NOT NULL, checksum INTEGER NOT NULL)"
@@ -178,7 +167,7 @@ def lock(path: Path) -> sqlite3.Connection:
         held.execute("PRAGMA user_version=0")  # if it is read-only, it is only shared
     except sqlite3.Error as error:
         held.close()
-        if _is_busy(error):
+        if is_busy(error):
             raise Unusable(
                 f"{path} is in use",
                 "is a server running already? Stop it, or choose another port or another --journal",
@@ -194,7 +183,7 @@ def is_served(path: Path) -> bool:
         with contextlib.closing(_connect(beside, "mode=ro", timeout=0)) as probe:
             probe.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     except sqlite3.Error as error:
-        return _is_busy(error)
+        return is_busy(error)
     return False
 
 
@@ -323,43 +312,6 @@ def connect(path: Path, mode: str) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute(f"PRAGMA journal_size_limit={_WAL_BYTES}")
     return connection
-
-
-@contextlib.contextmanager
-def damage() -> Iterator[None]:
-    """Turn SQLite's errors into :class:`Damaged`, or an OSError if they do not tell of that."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        if _name(error).startswith(_DAMAGE):
-            raise Damaged(describe(error)) from error
-        raise OSError(describe(error)) from error
-    except UnicodeDecodeError as error:  # in the name of a table, or of what is wrong with it
-        raise Damaged("its tables are not what they were") from error
-
-
-@contextlib.contextmanager
-def refusals() -> Iterator[None]:
-    """Turn SQLite's errors into an OSError."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise OSError(describe(error)) from error
-
-
-def describe(error: sqlite3.Error) -> str:
-    """Return what SQLite says, with the name by which it can be looked up, and what to do."""
-    name = _name(error)
-    advice = next((text for start, text in _ADVICE.items() if name.startswith(start)), "")
-    return f"{error} ({name}){advice}" if name else str(error)
-
-
-def _name(error: sqlite3.Error) -> str:
-    return getattr(error, "sqlite_errorname", "")
-
-
-def _is_busy(error: sqlite3.Error) -> bool:
-    return _name(error).startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
 
 
 def _give(new: Path, path: Path) -> None:

@@ -21,19 +21,17 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Final
 
+from groupchat.journal.errors import damage, describe, refusals
 from groupchat.journal.files import (
     Look,
     Unusable,
     connect,
     create,
-    damage,
-    describe,
     discard,
     identify,
     inspect,
     lock,
     publish,
-    refusals,
 )
 from groupchat.journal.interface import Done
 from groupchat.journal.rawfile import RawFile
