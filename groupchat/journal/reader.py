@@ -187,10 +187,10 @@ class Reader:
         while True:
             try:
                 return read()
-            except Damaged:
+            except (Damaged, OSError) as error:  # a bad sector is damage to who reads
                 tries += 1
                 if not self._look_again(tries):
-                    raise
+                    raise Damaged(str(error)) from error
 
     def log(self) -> Iterator[Row | Gap]:
         """Yield all batches there are, in order, and the gaps between them."""
@@ -207,7 +207,7 @@ class Reader:
                 if sure or not self._look_again(1):
                     break
                 sure = True  # it does not only seem to be the end
-            except Damaged as error:
+            except (Damaged, OSError) as error:
                 tries, last = tries + 1 if chain.number == last else 1, chain.number
                 if not self._look_again(tries):
                     cause, self._peek = str(error), None
@@ -258,7 +258,10 @@ class Reader:
         return Gap(chain.number + 1, None, None, cause or "; ".join(self.troubles))
 
     def _look(self) -> None:
-        self._peek = self._open.enter_context(Peek(self._path))
+        try:
+            self._peek = self._open.enter_context(Peek(self._path))
+        except OSError as error:
+            raise Damaged(str(error)) from error
 
     def _look_again(self, tries: int) -> bool:
         """Open it anew, if a server may have got in the way, and return whether that was done."""

@@ -93,6 +93,19 @@ def test_one_damaged_batch_is_a_gap_of_known_size(path: Path) -> None:
     assert not troubles
 
 
+def test_what_cannot_be_read_because_of_a_bad_sector_is_looked_for_without_sqlite(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = rows(path)
+
+    def failing(*_: object) -> Iterator[Row]:
+        yield whole[0]
+        raise OSError("disk I/O error (SQLITE_IOERR_READ)")
+
+    monkeypatch.setattr(SQLiteReading, "batches", failing)
+    assert read(path) == (whole, [], ["disk I/O error (SQLITE_IOERR_READ)"])
+
+
 def test_several_are(path: Path) -> None:
     whole = rows(path)
     for number in (20, 21, 22, 50):
