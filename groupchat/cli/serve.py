@@ -45,6 +45,9 @@ __all__ = ["serve"]
 LOG_SECONDS: Final = 1.0
 """Seconds that a slow reader of the log is given at the end."""
 
+STOP_SECONDS: Final = 10.0
+"""Seconds for which, at the end, the journal is waited for."""
+
 _MEMORY: Final = ":memory:"
 _FREE_PORT_TRIES: Final = 20
 _ANY_HOST: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
@@ -163,10 +166,13 @@ async def _stop(server: Server, listeners: Sequence[Listener]) -> None:
 
     The other way round, the last replies could not be sent, and by the plain protocol on UDP, what
     was told in them would be lost.
+
+    A disk that neither stores what is under way nor says that it has not may never do so.
     """
     stopped = asyncio.Event()
     server.stop(stopped.set)
-    await stopped.wait()
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stopped.wait(), STOP_SECONDS)
     for listener in listeners:
         await listener.close()
 

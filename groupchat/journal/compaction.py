@@ -23,7 +23,8 @@ from attrs import frozen
 from groupchat.core.chat import Chat
 from groupchat.core.pages import Page
 from groupchat.journal.chain import Chain
-from groupchat.journal.files import connect, create, discard, lock, publish, refusals
+from groupchat.journal.errors import refusals
+from groupchat.journal.files import connect, create, discard, lock, publish
 from groupchat.journal.reader import Reader
 from groupchat.journal.recovery import Recovered, beginning, recover, replay, restore, without_pages
 from groupchat.journal.rows import (

@@ -18,9 +18,8 @@ Nothing is written, nor made beside it, before the first look has shown that the
 nothing is written to it before everything in it has been checked.
 
 SQLite's processes usually find each other in one more file, ``-shm``, which they share as memory.
-If
-the disk fails under that memory, the system ends the process. So a server keeps that index to
-itself (the VFS ``unix-excl``), and nobody else can open the file by SQLite meanwhile; see
+If the disk fails under that memory, the system ends the process. So a server keeps that index
+to itself (the VFS ``unix-excl``), and nobody else can open the file by SQLite meanwhile; see
 :mod:`groupchat.journal.peek` for how it is read all the same.
 """
 
@@ -28,10 +27,10 @@ import contextlib
 import os
 import sqlite3
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from groupchat.journal.errors import damage, describe, is_busy, refusals
 from groupchat.journal.storage import Damaged
 
 __all__ = [
@@ -41,15 +40,13 @@ __all__ = [
     "Unusable",
     "connect",
     "create",
-    "damage",
-    "describe",
     "discard",
     "has_wal",
+    "identify",
     "inspect",
     "is_served",
     "lock",
     "publish",
-    "refusals",
 ]
 
 FORMAT: Final = 1
@@ -117,6 +114,17 @@ def inspect(path: Path) -> bool:
         header = file.read(100)
     if not header:
         raise Unusable(f"{path} is empty", f"if it should be, remove it, or {another}")
+    identify(path, header)
+    return True
+
+
+def identify(path: Path, header: bytes) -> None:
+    """Check that with this *header*, the first bytes of its first page, *path* is ours.
+
+    Raises:
+        Unusable: it is something else, or from a newer version.
+    """
+    another = "choose another --journal"
     ours = int.from_bytes(header[68:72], "big") == _APPLICATION
     version = int.from_bytes(header[60:64], "big")
     ours = ours and 0 < version < _MOST_VERSION and header.startswith(_MAGIC)
@@ -127,7 +135,6 @@ def inspect(path: Path) -> bool:
             f"{path} is from a newer groupchat (format {version}, and this one reads {FORMAT})",
             f"upgrade, or {another}",
         )
-    return True
 
 
 def lock(path: Path) -> sqlite3.Connection:
@@ -137,26 +144,35 @@ def lock(path: Path) -> sqlite3.Connection:
     the process.
 
     Raises:
-        Unusable: somebody else holds it.
+        Unusable: somebody else holds it, or it would not be the only one.
         OSError: it cannot be had.
     """
+    if path.exists() and path.stat().st_nlink > 1:  # each with a lock and a WAL of its own
+        raise Unusable(
+            f"{path} is the same file as another (by a hard link)",
+            "remove all its names but one, or make a copy",
+        )
     beside = _beside(path, "-lock")
     # If it exists, only SQLite may open it: whoever closes a file loses all his locks on it.
     with contextlib.suppress(FileExistsError):
         os.close(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         _give(beside, path)
-    held = _connect(beside, "mode=rw", timeout=0.5)
+    try:
+        held = _connect(beside, "mode=rw", timeout=0.5)
+    except sqlite3.Error as error:
+        raise OSError(f"{beside}: {describe(error)}") from error
     try:
         held.execute("PRAGMA journal_mode=MEMORY")
         held.execute("BEGIN EXCLUSIVE")
+        held.execute("PRAGMA user_version=0")  # if it is read-only, it is only shared
     except sqlite3.Error as error:
         held.close()
-        if _is_busy(error):
+        if is_busy(error):
             raise Unusable(
                 f"{path} is in use",
                 "is a server running already? Stop it, or choose another port or another --journal",
             ) from error
-        raise OSError(describe(error)) from error
+        raise OSError(f"{beside}: {describe(error)}") from error
     return held
 
 
@@ -167,7 +183,7 @@ def is_served(path: Path) -> bool:
         with contextlib.closing(_connect(beside, "mode=ro", timeout=0)) as probe:
             probe.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     except sqlite3.Error as error:
-        return _is_busy(error)
+        return is_busy(error)
     return False
 
 
@@ -218,7 +234,14 @@ def publish(path: Path, made: sqlite3.Connection) -> None:
 
 
 def discard(path: Path) -> None:
-    """Remove what is left of a journal that was being made when something ended it."""
+    """Remove what is left of a journal that was being made when something ended it.
+
+    Raises:
+        Unusable: something else has its name.
+    """
+    new = _beside(path, "-new")
+    if new.exists() and new.stat().st_size:
+        inspect(new)
     for suffix in ("-new", "-new-journal", "-new-wal", "-new-shm"):
         _beside(path, suffix).unlink(missing_ok=True)
 
@@ -241,6 +264,11 @@ class Look:
         plain = wal and has_wal(path)
         shared = _beside(path, "-shm")
         self._made = shared if plain and not shared.exists() else None
+        with path.open("rb") as file:
+            if (
+                file.read(20)[18:] != b"\2\2"
+            ):  # else SQLite would not look into the WAL, or not write
+                raise Damaged("its first bytes are not what they were")
         with refusals():
             self.connection = _connect(path, "mode=ro" if plain else "mode=ro&immutable=1")
         try:
@@ -286,36 +314,6 @@ def connect(path: Path, mode: str) -> sqlite3.Connection:
     return connection
 
 
-@contextlib.contextmanager
-def damage() -> Iterator[None]:
-    """Turn SQLite's errors into :class:`Damaged`."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise Damaged(describe(error)) from error
-    except UnicodeDecodeError as error:  # in the name of a table, or of what is wrong with it
-        raise Damaged("its tables are not what they were") from error
-
-
-@contextlib.contextmanager
-def refusals() -> Iterator[None]:
-    """Turn SQLite's errors into an OSError."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise OSError(describe(error)) from error
-
-
-def describe(error: sqlite3.Error) -> str:
-    """Return what SQLite says, with the name by which it can be looked up."""
-    name = getattr(error, "sqlite_errorname", "")
-    return f"{error} ({name})" if name else str(error)
-
-
-def _is_busy(error: sqlite3.Error) -> bool:
-    return getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
-
-
 def _give(new: Path, path: Path) -> None:
     """Have *new* belong to whom *path* belongs, if there is that: its server is to use it."""
     if os.name == "posix" and path.exists():
@@ -325,7 +323,7 @@ def _give(new: Path, path: Path) -> None:
 
 
 def _beside(path: Path, suffix: str) -> Path:
-    return path.with_name(path.name + suffix)
+    return path.parent / (path.name + suffix)  # of "/" too, which has no name
 
 
 def _connect(path: Path, mode: str, timeout: float = _BUSY_SECONDS) -> sqlite3.Connection:

@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Self
 
-from groupchat.journal.files import Look
+from groupchat.journal.files import Look, identify
 from groupchat.journal.rawfile import RawFile
 from groupchat.journal.rows import BASE, BATCH, PAGE, SNAPSHOT
 from groupchat.journal.sqlite import SQLiteReading
-from groupchat.journal.storage import Row
+from groupchat.journal.storage import Damaged, Row
 
 __all__ = ["Peek"]
 
@@ -32,6 +32,7 @@ class Peek:
         path: the file.
 
     Raises:
+        Unusable: it is from a newer version, by what is in its WAL.
         Damaged: its tables are not ours.
         OSError: it cannot be read.
     """
@@ -46,9 +47,11 @@ class Peek:
                 kind: {} for kind in (BATCH, PAGE, SNAPSHOT, BASE)
             }
             with RawFile(path) as raw:
+                identify(path, raw.header())
                 for number in raw.frames:
                     for kind, row in raw.rows(number):
                         self._fresh[kind][row.number] = row
+                self._proven = raw.proven(max(self._fresh[BATCH], default=0))
             self._open = opening.pop_all()
 
     def batches(self, after: int) -> Iterator[Row]:
@@ -60,6 +63,9 @@ class Peek:
         for number in sorted(fresh):
             if number > after:
                 yield fresh[number]
+                after = number
+        if self._proven > after:
+            raise Damaged(f"the WAL is damaged behind {BATCH} {after:,}")
 
     def page(self, first: int) -> Row | None:
         """Return the page *first*."""

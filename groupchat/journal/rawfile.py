@@ -8,6 +8,11 @@ their numbers. A row that is too long for its page goes on in a chain of *overfl
 versions of pages are in the WAL, as *frames*, which count as far as their chain of checksums is
 whole and ends with a commit. Whatever is found is taken for a row of ours if its own checksum says
 so (see :mod:`groupchat.journal.rows`), so anything at all may be in the pages.
+
+Behind the frames that count are others: from before SQLite began at the start of the WAL again,
+when all there was had been put into the file; and one write at the most that was not finished, or
+was made void. So what is there may be the batch after the last, but never one after that: if there
+is, the WAL is damaged, and those in between had been there.
 """
 
 import struct
@@ -21,7 +26,7 @@ from groupchat.journal.storage import Row
 
 __all__ = ["RawFile"]
 
-_PAGE_SIZE: Final = 8_192  # bytes, if the header does not say
+_PAGE_SIZE: Final = 8_192  # bytes; what the header says may be damaged, and is the same if not
 _FILE_HEADER: Final = 100
 _LEAF: Final = 0x0D
 _LEAF_HEADER: Final = struct.Struct(">BHHHB")
@@ -29,6 +34,7 @@ _FRAME_HEADER: Final = struct.Struct(">IIIIII")
 _WAL_HEADER: Final = struct.Struct(">IIIIIIII")
 _WAL_MAGIC: Final = {0x377F0682: "<", 0x377F0683: ">"}  # and the byte order of checksums
 _INTEGER_BYTES: Final = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8, 8: 0, 9: 0}  # by type
+_LEAST: Final = -1 << 63  # less than any number
 _MOST_ROW_BYTES: Final = 1 << 30
 _SALTS: Final = {kind: salt(kind) for kind in (BATCH, PAGE, SNAPSHOT, BASE)}
 
@@ -47,22 +53,24 @@ class RawFile:
         self._file: IO[bytes] = path.open("rb")
         self._wal: IO[bytes] | None = None
         try:
-            self.page_size = _page_size(self._file.read(_FILE_HEADER))
+            self.page_size = _PAGE_SIZE
             self.count = self._file.seek(0, 2) // self.page_size
             """How many pages there are."""
             self.frames: dict[int, int] = {}
             """Where in the WAL the newest version of a page is, for those that are there."""
+            self._end = 0  # of what counts of the WAL
             wal = path.with_name(path.name + "-wal")
             if wal.exists():
                 self._wal = wal.open("rb")
-                self.frames = _frames(self._wal, self.page_size)
+                self.frames, self._end = _frames(self._wal, self.page_size)
                 self.count = max([self.count, *self.frames])
         except BaseException:
             self.close()
             raise
 
-    def rows(self, number: int) -> Iterator[tuple[str, Row]]:
-        """Yield what kind of row it is, and the row, for each whole one on the page *number*."""
+    def rows(self, number: int, after: int = _LEAST) -> Iterator[tuple[str, Row]]:
+        """Yield what kind of row it is, and the row, for each whole one on the page *number*, with
+        a number greater than *after*."""
         page = self._read(number)
         header = _FILE_HEADER if number == 1 else 0
         if len(page) < self.page_size or page[header] != _LEAF:
@@ -70,10 +78,56 @@ class RawFile:
         _, _, count, _, _ = _LEAF_HEADER.unpack_from(page, header)
         start = header + _LEAF_HEADER.size
         for offset in range(start, min(start + 2 * count, len(page) - 1), 2):
-            row = self._row(page, int.from_bytes(page[offset : offset + 2], "big"))
+            row = self._row(page, int.from_bytes(page[offset : offset + 2], "big"), after)
             kind = None if row is None else _kind(row)
             if row is not None and kind is not None:
                 yield kind, row
+
+    def header(self) -> bytes:
+        """Return the first bytes, in their newest version."""
+        return self._read(1)[:_FILE_HEADER]
+
+    def beyond(self, after: int) -> list[Row]:
+        """Return the batches after *after* in what does not count of the WAL, in order."""
+        if self._wal is None:
+            return []
+        found: set[Row] = set()
+        changed: list[int] = []
+        commit = 0
+        counting, self.frames = self.frames, dict(self.frames)
+        stride = _FRAME_HEADER.size + self.page_size
+        stop = self._wal.seek(0, 2)
+        for at in range(self._end or _WAL_HEADER.size, stop, stride):
+            self._wal.seek(at)
+            header = self._wal.read(_FRAME_HEADER.size)
+            if len(header) == _FRAME_HEADER.size:
+                number, commit, *_ = _FRAME_HEADER.unpack(header)
+                self.frames[number] = at + _FRAME_HEADER.size
+                changed.append(number)
+            if commit or at + stride >= stop:
+                for number in changed:
+                    found.update(row for kind, row in self.rows(number, after) if kind == BATCH)
+                changed.clear()
+        self.frames = counting
+        return _chosen(found)
+
+    def proven(self, after: int) -> int:
+        """Return up to which batch all must have been there, by those after *after* in what does
+        not count of the WAL. If SQLite finds fewer, the WAL is damaged."""
+        newest = max((row.number for row in self.beyond(after)), default=0)
+        # The WAL's own header is on the disk before anything else is.
+        return newest - 1 if self._end else newest
+
+    def counted(self) -> bytes:
+        """Return as much of the WAL as counts.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        if self._wal is None:
+            return b""
+        self._wal.seek(0)
+        return self._wal.read(self._end)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -87,11 +141,13 @@ class RawFile:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _row(self, page: bytes, at: int) -> Row | None:
+    def _row(self, page: bytes, at: int, after: int) -> Row | None:
         """Return what seems to be the row at an offset in *page*, if anything."""
         try:
             length, at = _varint(page, at)
             number, at = _varint(page, at)
+            if number <= after:
+                return None
             payload = self._payload(page, at, length)
             header, start = _varint(payload, 0)
             types = []
@@ -112,7 +168,8 @@ class RawFile:
 
     def _payload(self, page: bytes, at: int, length: int) -> bytes:
         """Return the bytes of a row, those on other pages included."""
-        if not 0 < length <= min(_MOST_ROW_BYTES, self.count * self.page_size):
+        pages = self.count + len(self.frames)
+        if not 0 < length <= min(_MOST_ROW_BYTES, pages * self.page_size):
             raise ValueError(length)
         most = self.page_size - 35
         if length <= most:
@@ -135,9 +192,9 @@ class RawFile:
 
     def _read(self, number: int) -> bytes:
         """Return the newest version of the page *number*; less than a page if it is not there."""
-        if not 0 < number <= self.count:
-            return b""
         frame = self.frames.get(number)
+        if frame is None and not 0 < number <= self.count:
+            return b""
         file, offset = self._file, (number - 1) * self.page_size
         if frame is not None and self._wal is not None:
             file, offset = self._wal, frame
@@ -148,17 +205,23 @@ class RawFile:
             return b""
 
 
+def _chosen(found: set[Row]) -> list[Row]:
+    """Return batches in order: of several with one number, that which the next follows."""
+    chosen: list[Row] = []
+    for row in sorted(found, reverse=True):
+        if not chosen or row.number < chosen[-1].number:
+            chosen.append(row)
+        elif chosen[1:] and chosen[-2].body.startswith(b"%d %d " % (row.number + 1, row.checksum)):
+            chosen[-1] = row
+    return chosen[::-1]
+
+
 def _kind(row: Row) -> str | None:
     """Return of which kind *row* is, if its checksum is that of any."""
     for kind, salted in _SALTS.items():
         if crc32(row.body, salted) == row.checksum:
             return kind if kind != BATCH or row.body.startswith(b"%d " % row.number) else None
     return None
-
-
-def _page_size(header: bytes) -> int:
-    size = int.from_bytes(header[16:18], "big")
-    return size if size in {1 << power for power in range(9, 16)} else _PAGE_SIZE
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
@@ -172,33 +235,37 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
     return number - (1 << 64 if number >> 63 else 0), at + 9
 
 
-def _frames(wal: IO[bytes], size: int) -> dict[int, int]:
-    """Return where in the *wal* the newest version of each page is that has been committed."""
+def _frames(wal: IO[bytes], size: int) -> tuple[dict[int, int], int]:
+    """Return where in the *wal* the newest version of each page is that has been committed, and
+    where the last commit ends."""
+    committed: dict[int, int] = {}
+    pending: dict[int, int] = {}
+    end = 0
     header = wal.read(_WAL_HEADER.size)
     if len(header) < _WAL_HEADER.size:
-        return {}
+        return committed, end
     magic, _, page_size, _, salt1, salt2, _, _ = _WAL_HEADER.unpack(header)
     order = _WAL_MAGIC.get(magic)
     if order is None or page_size != size:
-        return {}
+        return committed, end
     sums = _sums(header[:24], (0, 0), order)
     if sums != struct.unpack(">II", header[24:]):
-        return {}
-    committed: dict[int, int] = {}
-    pending: dict[int, int] = {}
+        return committed, end
+    end = _WAL_HEADER.size
     while True:
         offset = wal.tell() + _FRAME_HEADER.size
         frame = wal.read(_FRAME_HEADER.size + size)
         if len(frame) < _FRAME_HEADER.size + size:
-            return committed
+            return committed, end
         number, commit, one, two, *found = _FRAME_HEADER.unpack_from(frame)
         sums = _sums(frame[_FRAME_HEADER.size :], _sums(frame[:8], sums, order), order)
         if (one, two) != (salt1, salt2) or list(sums) != found:
-            return committed
+            return committed, end
         pending[number] = offset
         if commit:
             committed |= pending
             pending.clear()
+            end = offset + size
 
 
 def _sums(data: bytes, before: tuple[int, int], order: str) -> tuple[int, int]:

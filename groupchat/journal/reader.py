@@ -16,6 +16,7 @@ before anything is called damage.
 """
 
 import contextlib
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,7 +25,7 @@ from typing import Final, Self, TypeVar
 from attrs import frozen
 
 from groupchat.journal.chain import Chain
-from groupchat.journal.files import Look, Newer, Unusable, inspect, is_served
+from groupchat.journal.files import Look, Newer, Unusable, has_wal, inspect, is_served, lock
 from groupchat.journal.peek import Peek
 from groupchat.journal.rows import BASE, PAGE, SNAPSHOT, State, check, header_of, state_of
 from groupchat.journal.salvage import Salvage
@@ -93,7 +94,7 @@ class Reader:
     def __init__(
         self, path: Path, progress: Callable[[int], object] = bool, *, alone: bool = False
     ) -> None:
-        self._path = path
+        self._path = path = Path(os.path.realpath(path))  # beside that is its WAL
         self._progress = progress
         self._alone = alone
         self._salvage: Salvage | None = None
@@ -128,15 +129,29 @@ class Reader:
         return self._peek or self._by_hand()
 
     def check(self) -> None:
-        """Check how SQLite has arranged the file, unless a server has it.
+        """Check how SQLite has arranged the file, unless a server has it, or nothing can be made
+        beside it, which SQLite needs for that.
 
         Raises:
             Damaged: it is not as it should be.
         """
         if self._peek is None or self.served:
             return
-        with contextlib.closing(Look(self._path)) as found:
-            SQLiteReading(found.connection).check()
+        with contextlib.ExitStack() as stack:
+            if has_wal(self._path) and not self._alone:
+                if not os.access(self._path.parent, os.W_OK):
+                    return
+                try:  # else a server that starts would find that somebody has it open
+                    stack.enter_context(contextlib.closing(lock(self._path)))
+                except Unusable:
+                    return
+            found = stack.enter_context(contextlib.closing(Look(self._path)))
+            try:
+                SQLiteReading(found.connection).check()
+            except Damaged:
+                stack.close()
+                if self._alone or not is_served(self._path):  # else it was written to meanwhile
+                    raise
 
     def base(self) -> State | None:
         """Return the base, if there is one.
@@ -179,10 +194,10 @@ class Reader:
         while True:
             try:
                 return read()
-            except Damaged:
+            except (Damaged, OSError) as error:  # a bad sector is damage to who reads
                 tries += 1
                 if not self._look_again(tries):
-                    raise
+                    raise Damaged(str(error)) from error
 
     def log(self, base: State | None = None) -> Iterator[Row | Gap | Removed]:
         """Yield all batches there are after *base*, in order, the gaps between them, and what has
@@ -200,7 +215,7 @@ class Reader:
                     break
                 sure = True  # it does not only seem to be the end
                 yield from self._catch_up(chain)
-            except Damaged as error:
+            except (Damaged, OSError) as error:
                 tries, last = tries + 1 if chain.number == last else 1, chain.number
                 if not self._look_again(tries):
                     cause, self._peek = str(error), None
@@ -251,7 +266,10 @@ class Reader:
         return Gap(chain.number + 1, None, None, cause or "; ".join(self.troubles))
 
     def _look(self) -> None:
-        self._peek = self._open.enter_context(Peek(self._path))
+        try:
+            self._peek = self._open.enter_context(Peek(self._path))
+        except OSError as error:
+            raise Damaged(str(error)) from error
 
     def _look_again(self, tries: int) -> bool:
         """Open it anew, if a server may have got in the way, and return whether that was done."""

@@ -5,7 +5,8 @@ What lives here: how to find all rows in a file that is in disorder.
 Theory. Rows lie in leaf pages; other pages only say where those are. So if one of these others is
 broken, or the file ends too early, most rows are there still, and can be found by looking at every
 page. A page that is not in use any more can have rows, too; they are what was written once, so
-they do no harm: a batch never changes, and of all else the newest counts.
+they do no harm: a batch never changes, and of all else the newest counts. The same is true of the
+WAL behind where it is damaged.
 """
 
 from collections.abc import Callable, Iterator
@@ -58,6 +59,8 @@ class Salvage(RawFile):
                 if kind == BATCH and row.number > after:
                     after = row.number
                     yield row
+        if self.proven(after) > after:
+            yield from self.beyond(after)
 
     def page(self, first: int) -> Row | None:
         """Return the page *first*."""

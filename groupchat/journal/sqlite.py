@@ -7,11 +7,12 @@ Theory. A write is one transaction, in WAL mode with ``synchronous=FULL``: it is
 is over, and after a crash there or not at all. Writes are made in a thread of their own, for a
 slow disk must not keep anybody from reading. If the disk reports an error at the very end of
 a write, when it is to be made durable, nobody knows whether it is there; so the place in the WAL
-where it would be is written over at once, by a write of nothing. What was reported as not stored
-does not come back.
+where it would be is written over, by a write of nothing. If that fails, too, it is tried again
+until it is done, and only then is anybody told: what was reported as not stored does not come back.
 """
 
 import contextlib
+import logging
 import os
 import sqlite3
 import threading
@@ -20,22 +21,29 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Final
 
+from groupchat.journal.errors import damage, describe, refusals
 from groupchat.journal.files import (
     Look,
+    Unusable,
     connect,
     create,
-    damage,
-    describe,
+    discard,
+    identify,
     inspect,
     lock,
     publish,
-    refusals,
 )
 from groupchat.journal.interface import Done
+from groupchat.journal.rawfile import RawFile
+from groupchat.journal.rows import BATCH
 from groupchat.journal.storage import Damaged, Row, Write
 
 __all__ = ["SQLiteReading", "SQLiteStorage", "put"]
 
+log = logging.getLogger("groupchat")
+
+_VOID_SECONDS: Final = 0.2  # between two tries to make a failed write void
+_BEGINNING: Final = 64  # bytes by which a batch is known; they lie on one page
 _CHUNK_ROWS: Final = 1_024
 _CHUNK_BYTES: Final = 1 << 20
 
@@ -141,14 +149,31 @@ class SQLiteStorage(SQLiteReading):
         try:
             if not inspect(path):
                 publish(path, create(path))
+            with RawFile(path) as raw:
+                identify(path, raw.header())
+            with contextlib.suppress(Unusable):  # not ours, and not in the way
+                discard(path)  # what was being made when somebody was killed
             self._look = Look(path)
             super().__init__(self._look.connection)
         except BaseException:
             self._lock.close()
             raise
-        self._identity = _identity(path)
+        self._files: dict[Path, tuple[int, int] | None] = {}  # and which they were
         self._writing: sqlite3.Connection | None = None
+        self._closing = threading.Event()
         self._thread: threading.Thread | None = None
+
+    def check(self) -> None:
+        """Check how SQLite has arranged the file, and that it finds all that is in the WAL."""
+        super().check()
+        with damage():
+            ((last,),) = self.connection.execute(
+                "SELECT ifnull(max(number), 0) FROM "
+                "(SELECT number FROM batches UNION ALL SELECT number FROM base)"
+            )
+        with RawFile(self._path) as raw:
+            if raw.proven(last) > last:
+                raise Damaged(f"the WAL is damaged behind {BATCH} {last:,}")
 
     def begin(self) -> None:
         """Begin to write.
@@ -161,6 +186,8 @@ class SQLiteStorage(SQLiteReading):
         self._path.open("rb+").close()
         self._writing = self._open()
         self.connection = connect(self._path, "ro")
+        wal = self._path.with_name(self._path.name + "-wal")
+        self._files = {file: _identity(file) for file in (self._path, wal)}
         self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
         self._thread.start()
 
@@ -173,7 +200,7 @@ class SQLiteStorage(SQLiteReading):
         if self._thread is None:
             self._look.close()
         else:
-            self.connection.close()  # before the writer: the last puts the WAL into the file
+            self._closing.set()
             self._writes.put(None)
             self._thread.join()
         self._lock.close()
@@ -181,30 +208,77 @@ class SQLiteStorage(SQLiteReading):
     def _work(self) -> None:
         while (task := self._writes.get()) is not None:
             what, done = task
-            self._call(done, self._store(what))
+            error, tried = self._store(what)
+            if tried and error is not None and not self._undo(what, error):
+                break  # nobody knows whether it is there, so nobody is told
+            self._call(done, error)
+        # While it is open, SQLite remembers where the WAL ends, and need not look what is in it.
+        self.connection.close()
         if self._writing is not None:
             with contextlib.suppress(sqlite3.Error):  # somebody reads, or the disk is full
                 self._writing.execute("PRAGMA busy_timeout=0")
                 self._writing.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self._writing.close()
 
-    def _store(self, what: Write) -> OSError | None:
-        """Write *what* and return what went wrong."""
-        if _identity(self._path) != self._identity:  # what is written would be found by nobody
-            return OSError(f"{self._path} has been moved or removed; restart the server")
+    def _store(self, what: Write) -> tuple[OSError | None, bool]:
+        """Write *what*; return what went wrong, and whether it may be there all the same."""
         try:
+            self._check_files()
             if self._writing is None:
                 self._writing = self._open()
             put(self._writing, what)
         except OSError as error:
-            return error
+            return error, False
         except sqlite3.Error as error:
-            if self._writing is not None:
-                _void(self._writing)
-                self._writing.close()  # the next one may find things mended
-                self._writing = None
-            return OSError(describe(error))
-        return None
+            return OSError(describe(error)), True
+        return None, True
+
+    def _undo(self, what: Write, error: OSError) -> bool:
+        """Make sure that *what*, whose write ended in *error*, is not there. Return whether it is
+        not; that is left open only when it is time to close."""
+        absent, told = self._is_absent(what), False
+        while not (self._void() or absent):
+            if self._closing.is_set():
+                return False
+            if not told:
+                text = "nobody knows whether the last messages are stored (%s); until that is known"
+                self._call(log.error, text + ", nothing is", error)
+                told = True
+            self._closing.wait(_VOID_SECONDS)
+        return True
+
+    def _void(self) -> bool:
+        """After a failed write, write nothing in its place. Return whether that is done."""
+        connection, self._writing = self._writing, None  # the next one may find things mended
+        try:
+            if connection is None:
+                self._check_files()
+                connection = self._open()
+            with contextlib.closing(connection):
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                connection.execute(
+                    "INSERT INTO failures VALUES (1, 1) ON CONFLICT DO UPDATE SET count=count+1"
+                )
+        except (OSError, sqlite3.Error):
+            return False
+        return True
+
+    def _is_absent(self, what: Write) -> bool:
+        """Whether the end of the write *what* has not even come into the system's memory, from
+        where it could find its way to the disk: it was earlier that something failed."""
+        if what.batch is None:
+            return True  # a snapshot tells nobody anything new
+        try:
+            with RawFile(self._path) as raw:
+                return what.batch.body[:_BEGINNING] not in raw.counted()
+        except OSError:
+            return False
+
+    def _check_files(self) -> None:
+        for file, identity in self._files.items():
+            if _identity(file) != identity:  # what is written would be found by nobody
+                raise OSError(f"{file} has been moved or removed; restart the server")
 
     def _open(self) -> sqlite3.Connection:
         connection = connect(self._path, "rw")
@@ -246,16 +320,6 @@ def put(connection: sqlite3.Connection, what: Write) -> None:
 def _insert(connection: sqlite3.Connection, table: str, row: Row, text: bool = False) -> None:
     body = row.body.decode() if text else row.body
     connection.execute(f"INSERT INTO {table} VALUES (?, ?, ?)", (row.number, body, row.checksum))
-
-
-def _void(connection: sqlite3.Connection) -> None:
-    """After a failed write, write nothing in its place."""
-    with contextlib.suppress(sqlite3.Error):
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        connection.execute(
-            "INSERT INTO failures VALUES (1, 1) ON CONFLICT DO UPDATE SET count=count+1"
-        )
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -7,7 +7,8 @@
 
    is: fsync and fdatasync fail with error number 5 (EIO). "write" is for pwrite and ftruncate,
    "read" for pread. A dollar sign at the end is the end of the path. Where a line begins with a
-   plus sign, "+write 5 .journal", the call is made before it fails. */
+   plus sign, "+write 5 .journal", the call is made before it fails. A line that begins with
+   "after", "after write 5 .journal", counts as soon as another has made a call fail. */
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -19,6 +20,8 @@
 #include <unistd.h>
 
 enum { DO_IT = 1 };
+
+static int failed_before;
 
 static int matches(const char *path, char *part)
 {
@@ -49,6 +52,11 @@ static int fault(int file, const char *call, int *flags)
     if (length > 0 && size > 0) {
         text[length] = path[size] = 0;
         for (char *line = strtok(text, "\n"); line && !found; line = strtok(NULL, "\n")) {
+            if (!strncmp(line, "after ", 6)) {
+                if (!failed_before)
+                    continue;
+                line += 6;
+            }
             int flag = *line == '+';
             if (sscanf(line + flag, "%15s %d %255s", kind, &number, part) == 3
                 && !strcmp(kind, call) && matches(path, part)) {
@@ -57,6 +65,7 @@ static int fault(int file, const char *call, int *flags)
             }
         }
     }
+    failed_before |= found;
     errno = saved;
     return found;
 }

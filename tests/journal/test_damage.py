@@ -16,6 +16,7 @@ from groupchat.core.records import Record
 from groupchat.journal import Damaged, DurableJournal, Unusable, open_journal
 from groupchat.journal.reader import Reader
 from groupchat.journal.retention import Retention
+from groupchat.journal.rows import header_of
 from groupchat.journal.storage import Row
 from groupchat.journal.transcript import Hole, Transcript
 from groupchat.journal.verification import verify
@@ -35,6 +36,8 @@ class Original:
         self.state = state
         self.batches = batches
         self.events = events
+        self.last_events = header_of(batches[max(batches)]).events
+        """How many there were before the last batch."""
 
     def put(self, folder: Path, file: bytes | None = None, wal: bytes | None = None) -> Path:
         """Write it, or another version of it, to *folder*."""
@@ -203,18 +206,23 @@ def changed(content: bytes, where: int, change: int) -> bytes:
 
 
 def damage_in_wal(original: Original, path: Path) -> None:
-    """A WAL counts up to where it is damaged: what comes after could be half a write."""
+    """A WAL counts up to where it is damaged. What comes after could be half a write, if it is no
+    more than one; otherwise it is missed."""
     before = fingerprint(path)
     with contextlib.suppress(Damaged, Unusable, OSError):
         chat = open_without_writing(path)
         end = chat.group.timeline.end
-        assert end <= original.state.group.timeline.end
+        assert original.last_events <= end <= original.state.group.timeline.end
         assert lines(chat) == b"".join(
             line
             for line in lines(original.state).splitlines(keepends=True)
             if int(line.split(b" ", 1)[0]) < end
         )
     assert fingerprint(path) == before
+    with Reader(path) as reader:
+        found = [row for row in reader.log() if isinstance(row, Row)]
+    missing = original.batches.keys() - {row.number for row in found}
+    assert missing <= {max(original.batches)}
     verify(path)
     assert fingerprint(path) == before
 

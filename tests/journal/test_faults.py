@@ -15,7 +15,7 @@ import pytest
 from groupchat.core.plain import NOT_STORED
 from tests.campaigns.member import SocketMember, drive
 from tests.journal.faulty import NEEDS_SHIM, Shim, SmallDisk, small_disk
-from tests.processes import DEADLINE, RunningServer, eventually, news_until, serving
+from tests.processes import DEADLINE, RunningServer, TcpMember, eventually, news_until, run, serving
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a Unix-like system")
 
@@ -24,9 +24,13 @@ FAULTS = {
     "full, but for half of a write": "+write 28 .journal",
     "input/output error": "write 5 .journal",
     "read-only": "write 30 .journal",
-    "fsync fails": "fsync 5 .journal",
-    "fsync fails although it was done": "+fsync 5 .journal",
 }
+UNKNOWN = {
+    "fsync fails": ["fsync 5 .journal"],
+    "fsync fails although it was done": ["+fsync 5 .journal"],
+    "fsync fails, and then nothing can be written": ["fsync 28 .journal", "write 28 .journal"],
+}
+"""By these, nobody knows whether a write is there."""
 
 
 @pytest.fixture
@@ -100,13 +104,74 @@ def test_what_is_not_stored_is_shown_to_nobody_and_never_comes_back(
     assert "Alison" not in texts
 
 
+def unknown(server: RunningServer, asking: TcpMember, request: bytes, shim: Shim, how: str) -> None:
+    """Have *asking* ask for what is written, but perhaps not on the disk."""
+    first, *rest = UNKNOWN[how]
+    shim.fail(first, *(f"after {fault}" for fault in rest))
+    asking.socket.sendall(request + b"\n")
+    server.program.err.until("nobody knows whether the last messages are stored")
+
+
+@NEEDS_SHIM
+@pytest.mark.parametrize("how", UNKNOWN)
+def test_nobody_is_told_that_nothing_was_stored_before_that_is_so(
+    how: str, path: Path, shim: Shim
+) -> None:
+    with serving("--journal", str(path), "0") as server:
+        alice, bob, carol = server.tcp(), server.udp(), server.tcp()
+        assert alice.ask(b"1 Alice") == b""
+        assert bob.ask(b"1 Bob") == b"Alice"
+        assert alice.ask(b"2 before") == b"Bob has joined"
+        unknown(server, alice, b"2 lost", shim, how)
+        carol.socket.sendall(b"1 Carol\n")  # waits
+        alice.socket.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            alice.socket.recv(1)
+        alice.socket.settimeout(DEADLINE)
+        shim.mend()
+        assert alice.receive() == NOT_STORED
+        assert carol.receive() == b"Bob, Alice"
+        assert bob.ask(b"5") == b"Alice: before\nCarol has joined"
+        server.program.process.kill()
+        server.program.wait()
+    texts = kept(path)
+    assert "Alice: before\nCarol has joined\n" in texts
+    assert "lost" not in texts
+
+
+@NEEDS_SHIM
+@pytest.mark.parametrize("end", ["stopped", "killed"])
+@pytest.mark.parametrize("how", UNKNOWN)
+def test_who_was_told_nothing_may_find_it_stored(
+    how: str, end: str, path: Path, shim: Shim
+) -> None:
+    """A server ends all the same while nobody knows; then it is there or not, and that for good."""
+    with serving("--journal", str(path), "0") as server:
+        alice = server.tcp()
+        assert alice.ask(b"1 Alice") == b""
+        assert alice.ask(b"2 before") == b""
+        unknown(server, alice, b"2 perhaps", shim, how)
+        if end == "stopped":
+            assert server.stop() == 0
+        else:
+            server.program.process.kill()
+            server.program.wait()
+        assert alice.stream.read() == b""
+    shim.mend()
+    with serving("--journal", str(path), "0") as server:
+        assert server.udp().ask(b"1 Bob") in (b"", b"Alice")
+        texts = kept(path)
+        assert texts.startswith("Alice has joined\nAlice: before\n")
+    assert kept(path).startswith(texts)
+
+
 @NEEDS_SHIM
 def test_a_session_is_told_that_it_is_not_stored(path: Path, shim: Shim) -> None:
     with serving("--journal", str(path), "0") as server:
         sam, bob = SocketMember("Sam", server.port), server.tcp()
         bob.ask(b"1 Bob")
         assert drive([sam], lambda: sam.session.idle, DEADLINE)
-        shim.fail("fsync 5 .journal")
+        shim.fail("write 5 .journal")
         sam.say(b"one")
         assert drive([sam], lambda: bool(sam.failures), DEADLINE)
         assert sam.failures == ["b'2 one': not-stored"]
@@ -151,7 +216,9 @@ def test_trouble_is_logged_once_a_second_and_when_it_is_over(path: Path, shim: S
         assert alice.ask(b"2 x") == b""
         server.program.err.until("the journal works again$")
         first, second = (line for line in lines if "nothing was stored" in line)
-        assert first.endswith("nothing was stored: database or disk is full (SQLITE_FULL)")
+        assert first.endswith(
+            "nothing was stored: database or disk is full (SQLITE_FULL); make room"
+        )
         assert " more before" in second
         assert first[:8] != second[:8]  # not within the same second
 
@@ -234,6 +301,37 @@ def test_a_disk_that_is_full_when_the_server_is_killed(disk: SmallDisk) -> None:
     assert kept(path).count("Alice: ") == stored
 
 
+def test_a_full_disk_is_not_called_damage(disk: SmallDisk) -> None:
+    path = disk.path / "chat.journal"
+    with serving("--journal", str(path), "0") as server:
+        alice = server.tcp()
+        alice.ask(b"1 Alice")
+        disk.fill()
+        while alice.ask(b"2 " + b"x" * 3_900) != NOT_STORED:
+            pass
+        server.program.process.kill()
+        server.program.wait()
+    for command in (["journal", "check", str(path)], ["serve", "--journal", str(path), "0"]):
+        done = run(*command)
+        assert done.returncode == 1
+        assert b"damaged" not in done.stdout + done.stderr
+        assert b"is the disk full?" in done.stderr
+
+
+@NEEDS_SHIM
+def test_what_cannot_be_read_for_now_is_not_called_damage(path: Path, shim: Shim) -> None:
+    with serving("--journal", str(path), "0") as server:
+        server.tcp().ask(b"1 Alice")
+        server.program.process.kill()
+        server.program.wait()
+    shim.fail("read 5 chat.journal-wal")
+    done = run("serve", "--journal", str(path), "0")
+    assert done.returncode == 1
+    assert b"damaged" not in done.stderr
+    assert b"I/O error" in done.stderr or b"Input/output" in done.stderr
+    assert done.stderr.count(b"\n") == 1
+
+
 def test_a_file_that_may_not_grow(path: Path) -> None:
     """By the limit that the system has for that (ulimit -f)."""
     with serving("--journal", str(path), "0") as server:
@@ -308,3 +406,27 @@ def test_a_journal_that_is_taken_away(how: str, path: Path) -> None:
             assert alice.ask(b"2 after") == b""
     if how == "moved":
         assert kept(path).startswith("Alice has joined\nAlice: before\nAlice: after\n")
+
+
+@pytest.mark.parametrize("how", ["moved", "removed", "replaced"])
+def test_a_wal_that_is_taken_away(how: str, path: Path) -> None:
+    """The same is true of the part of it that has a file of its own."""
+    wal = path.with_name(path.name + "-wal")
+    with serving("--journal", str(path), "0") as server:
+        alice = server.tcp()
+        alice.ask(b"1 Alice")
+        alice.ask(b"2 before")
+        away = path.with_name("away")
+        wal.rename(away)
+        if how == "removed":
+            away.unlink()
+        if how == "replaced":
+            wal.write_bytes(b"")
+        assert alice.ask(b"2 lost") == NOT_STORED
+        server.program.err.until("chat.journal-wal has been moved or removed; restart the server$")
+        if how == "moved":
+            away.rename(wal)
+            assert alice.ask(b"2 after") == b""
+    assert kept(path).startswith(
+        "Alice has joined\nAlice: before\n"
+    )  # at the end, it was put there

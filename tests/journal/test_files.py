@@ -14,10 +14,12 @@ import pytest
 from groupchat.core import Join, Send
 from groupchat.core.records import Record
 from groupchat.journal import Damaged, DurableJournal, SQLiteStorage, Unusable, files, open_journal
-from groupchat.journal.files import Look, create, inspect, is_served, publish
+from groupchat.journal.compaction import compact
+from groupchat.journal.files import Look, Newer, create, inspect, is_served, publish
 from groupchat.journal.peek import Peek
+from groupchat.journal.reader import Reader
 from groupchat.journal.sqlite import SQLiteReading
-from tests.journal.making import conversation, fingerprint, journal, lines
+from tests.journal.making import conversation, fingerprint, flipped, journal, lines
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="Unix alone has such files")
 
@@ -132,6 +134,23 @@ def test_what_was_left_of_one_that_was_being_made_is_no_problem(
     assert names == ["chat.journal", "chat.journal-lock"]
 
 
+def test_what_a_killed_compaction_was_making_is_removed(made: Path) -> None:
+    create(made).close()
+    open_(made).close()
+    assert sorted(file.name for file in made.parent.iterdir()) == [made.name, f"{made.name}-lock"]
+
+
+def test_a_file_of_somebody_s_own_is_not_removed(made: Path) -> None:
+    mine = made.with_name(made.name + "-new")
+    mine.write_bytes(b"my own notes")
+    open_(made).close()
+    before = fingerprint(made)
+    with pytest.raises(Unusable, match="-new is not a journal"):
+        compact(made)
+    assert fingerprint(made) == before
+    assert mine.read_bytes() == b"my own notes"
+
+
 def test_what_a_killed_server_has_written_last_is_there(killed: Path) -> None:
     one = open_(killed)
     assert lines(one.chat).endswith(b"Last has joined\n")
@@ -163,6 +182,21 @@ def test_it_is_refused_by_another_name_too(made: Path, tmp_path: Path) -> None:
     one.close()
     open_(tmp_path / "link").close()
     assert (tmp_path / "link").is_symlink()
+
+
+@POSIX
+def test_a_file_with_two_names_is_refused(killed: Path) -> None:
+    """Its lock and its WAL go by one of them."""
+    other = killed.with_name("other.journal")
+    other.hardlink_to(killed)
+    before = listing(killed.parent)
+    for name in (killed, other):
+        for use in (open_, compact):
+            with pytest.raises(Unusable, match=r"by a hard link\); remove all its names but one"):
+                use(name)
+    assert listing(killed.parent) == before
+    other.unlink()
+    open_(killed).close()
 
 
 def test_a_journal_that_does_not_open_is_let_go_of(made: Path) -> None:
@@ -296,6 +330,50 @@ def test_tables_that_are_not_ours_are_damage(made: Path) -> None:
     assert fingerprint(made) == before
 
 
+def test_a_newer_version_is_noticed_in_the_wal_too(killed: Path, tmp_path: Path) -> None:
+    connection = sqlite3.connect(killed, isolation_level=None)
+    connection.execute("PRAGMA user_version=2")
+    newer = tmp_path / "newer" / killed.name
+    newer.parent.mkdir()
+    for suffix in ("", "-wal"):
+        newer.with_name(newer.name + suffix).write_bytes(
+            killed.with_name(killed.name + suffix).read_bytes()
+        )
+    connection.close()
+    before = fingerprint(newer)
+    for use in (open_, compact, Reader):
+        with pytest.raises(Newer, match="format 2"):
+            use(newer)
+    assert fingerprint(newer) == before
+
+
+@pytest.mark.parametrize("at", [18, 19])
+@pytest.mark.parametrize("change", [1, 3, 64])
+def test_a_byte_that_says_how_sqlite_is_to_write(killed: Path, at: int, change: int) -> None:
+    flipped(killed, at, change)
+    before = fingerprint(killed)
+    with pytest.raises(Damaged, match="its first bytes are not what they were"):
+        open_(killed)
+    assert fingerprint(killed) == before
+    with Reader(killed) as reader:
+        assert len(list(reader.log())) >= 13
+
+
+def test_a_lock_that_is_none(made: Path) -> None:
+    made.with_name(made.name + "-lock").mkdir()
+    with pytest.raises(OSError, match="-lock: unable to open"):
+        open_(made)
+    for use in (Reader, compact, open_):
+        with pytest.raises(Unusable, match="is not a file"):
+            use(Path("/"))
+
+
+@POSIX
+def test_a_path_that_is_too_long_for_sqlite_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="unable to open"):
+        open_(tmp_path.joinpath(*["folder" * 20] * 5) / "chat.journal")
+
+
 # Looks.
 
 
@@ -389,6 +467,17 @@ def test_a_journal_that_is_not_writable_is_an_error(made: Path) -> None:
         assert opened_by_another(made) == "OSError: Permission denied"
     made.chmod(0o600)
     assert fingerprint(made) == before
+    assert opened_by_another(made) == "opened"
+
+
+@MORTAL
+def test_a_lock_that_is_read_only_is_an_error(made: Path) -> None:
+    """For it would be shared."""
+    beside = made.with_name(made.name + "-lock")
+    beside.touch()
+    beside.chmod(0o444)
+    assert "-lock: attempt to write a readonly database" in opened_by_another(made)
+    beside.chmod(0o600)
     assert opened_by_another(made) == "opened"
 
 

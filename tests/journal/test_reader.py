@@ -1,5 +1,7 @@
 """Reading what there is: damaged files, files in disorder, and beside a server that writes."""
 
+import contextlib
+import os
 import shutil
 import sqlite3
 import threading
@@ -9,19 +11,21 @@ from pathlib import Path
 import pytest
 
 from groupchat.core import Join, Send
-from groupchat.journal import Damaged, Unusable
+from groupchat.journal import Damaged, Unusable, open_journal, rawfile
 from groupchat.journal import reader as reader_module
 from groupchat.journal.compaction import compact
-from groupchat.journal.files import Newer, lock
+from groupchat.journal.files import Newer, is_served, lock
 from groupchat.journal.peek import Peek
 from groupchat.journal.rawfile import RawFile
 from groupchat.journal.reader import Gap, Reader, Removed
 from groupchat.journal.retention import Retention
 from groupchat.journal.salvage import Salvage
+from groupchat.journal.sqlite import SQLiteReading
 from groupchat.journal.storage import Row
 from groupchat.journal.verification import verify
 from tests.journal.making import (
     Keeper,
+    Quick,
     batch,
     conversation,
     fingerprint,
@@ -88,6 +92,19 @@ def test_one_damaged_batch_is_a_gap_of_known_size(path: Path) -> None:
     assert found == whole[:20] + whole[21:]
     assert gaps == ["batch 21 is damaged or missing (10 records)"]
     assert not troubles
+
+
+def test_what_cannot_be_read_because_of_a_bad_sector_is_looked_for_without_sqlite(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = rows(path)
+
+    def failing(*_: object) -> Iterator[Row]:
+        yield whole[0]
+        raise OSError("disk I/O error (SQLITE_IOERR_READ)")
+
+    monkeypatch.setattr(SQLiteReading, "batches", failing)
+    assert read(path) == (whole, [], ["disk I/O error (SQLITE_IOERR_READ)"])
 
 
 def test_several_are(path: Path) -> None:
@@ -258,15 +275,159 @@ def test_what_is_in_the_wal_alone_is_found(path: Path, tmp_path: Path) -> None:
     with Salvage(copied) as salvage:
         assert list(salvage.batches(0)) == whole
         assert salvage.snapshot() != snapshot
-    flipped(wal, 5)
-    with Peek(copied) as peek:
-        assert len(list(peek.batches(0))) == 173
+
+
+@pytest.mark.parametrize("at", [5, 17, 32 + 8, 32 + 24 + 5_000])
+def test_what_sqlite_does_not_find_in_a_damaged_wal_is_missed(
+    at: int, path: Path, tmp_path: Path
+) -> None:
+    """For SQLite, it ends where it is damaged; and it is nothing at all if its header is."""
+    one = journal(path)
+    one.now += 10**6
+    batch(one, ("udp 7", Join("Late")))
+    for number in range(5):
+        batch(one, *[("udp 7", Send(f"{number} ".ljust(3_500, "x")))] * 9)
+    whole = list(one.journal._storage.batches(0))
+    copied = tmp_path / "copy" / path.name
+    copied.parent.mkdir()
+    for file in (path, path.with_name(path.name + "-wal")):
+        shutil.copy(file, copied.parent)
+    one.journal.close()
+    flipped(copied.with_name(copied.name + "-wal"), at)
+    before = fingerprint(copied)
+    with pytest.raises(Damaged, match="the WAL is damaged behind batch 173"):
+        open_journal(copied, lambda call, *arguments: call(*arguments))
+    with Peek(copied) as peek, pytest.raises(Damaged, match="the WAL is damaged"):
+        list(peek.batches(0))
+    found, gaps, _ = read(copied)
+    assert found == whole
+    why = "the WAL is damaged behind batch 173"
+    assert gaps == [f"what followed batch {len(whole)}, if anything, cannot be read: {why}"]
+    assert verify(copied).lost == gaps
+    assert fingerprint(copied) == before
+
+
+def test_what_was_in_the_wal_before_is_no_damage(path: Path, tmp_path: Path) -> None:
+    """SQLite begins at its start again, and what was written before stays behind."""
+    one = journal(path)
+    for number in range(30):
+        batch(one, *[("udp 1", Send(f"{number} ".ljust(3_500, "x")))] * 3)
+    storage = one.journal._storage
+    assert isinstance(storage, Quick)
+    storage.connection.execute("PRAGMA wal_checkpoint(RESTART)")
+    batch(one, ("udp 1", Send("the first at the start again")))
+    copied = tmp_path / "copy" / path.name
+    copied.parent.mkdir()
+    for file in (path, path.with_name(path.name + "-wal")):
+        shutil.copy(file, copied.parent)
+    one.journal.close()
+    with RawFile(copied) as raw:
+        assert len(raw.frames) < 10
+        assert len(raw.beyond(0)) == 30
+        assert raw.proven(204) <= 204
+    assert len(rows(copied)) == 204
+    assert verify(copied).whole
+    open_journal(copied, lambda call, *arguments: call(*arguments)).close()
+    assert len(rows(copied)) == 204
+
+
+def test_a_last_write_that_was_not_finished_is_no_damage(path: Path, tmp_path: Path) -> None:
+    one = journal(path)
+    for text in ("stored", "perhaps"):
+        batch(one, ("udp 1", Send(text)))
+    copied = tmp_path / "copy" / path.name
+    copied.parent.mkdir()
+    for file in (path, path.with_name(path.name + "-wal")):
+        shutil.copy(file, copied.parent)
+    one.journal.close()
+    wal = copied.with_name(copied.name + "-wal")
+    flipped(wal, wal.stat().st_size - PAGE - 8)  # in a checksum of SQLite's
+    with RawFile(copied) as raw:
+        assert [row.number for row in raw.beyond(174)] == [175]
+    assert len(rows(copied)) == 174
+    assert verify(copied).whole
+    open_journal(copied, lambda call, *arguments: call(*arguments)).close()
+    assert len(rows(copied)) == 174
+
+
+def test_of_two_writes_with_one_number_that_is_taken_which_the_next_follows(
+    path: Path, tmp_path: Path
+) -> None:
+    """One has failed, and was made void; its remains are behind the other."""
+    long = [("udp 1", Send("long " * 700))] * 9
+    found = []
+    for name, texts in (("void", long), ("other", [("udp 1", Send("short"))])):
+        copied = tmp_path / name / path.name
+        copied.parent.mkdir()
+        shutil.copy(path, copied)
+        one = journal(copied)
+        batch(one, *texts)
+        batch(one, ("udp 1", Send("after")))
+        found.append(list(one.journal._storage.batches(173)))
+        one.journal.close()
+    (void, _), (right, after) = found
+    assert void.number == right.number == 174
+    assert rawfile._chosen({void, right, after}) == [right, after]
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 31, b"\x37\x7f\x06\x82" + bytes(100)])
 def test_what_is_no_wal_is_left_out(path: Path, content: bytes) -> None:
     path.with_name(path.name + "-wal").write_bytes(content)
     assert len(rows(path)) == 173
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a symbolic link")
+def test_through_a_link_the_wal_is_found_too(path: Path, tmp_path: Path) -> None:
+    one = journal(path)
+    batch(one, ("udp 7", Join("Late")))
+    link = tmp_path / "folder" / "link"
+    link.parent.mkdir()
+    link.symlink_to(path)
+    found = rows(link)
+    assert found == list(one.journal._storage.batches(0))
+    assert found[-1].number == 174
+    one.journal.close()
+
+
+@pytest.fixture
+def killed(path: Path, tmp_path: Path) -> Path:
+    """A journal whose server was killed."""
+    one = journal(path)
+    batch(one, ("udp 7", Join("Late")))
+    copied = tmp_path / "killed" / path.name
+    copied.parent.mkdir()
+    for file in (path, path.with_name(path.name + "-wal")):
+        shutil.copy(file, copied.parent)
+    one.journal.close()
+    return copied
+
+
+def test_who_checks_has_the_lock_meanwhile(killed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise a server that starts would wait for SQLite's locks, and give up."""
+    held: list[bool] = []
+    check = SQLiteReading.check
+
+    def looking(self: SQLiteReading) -> None:
+        held.append(is_served(killed))
+        check(self)
+
+    monkeypatch.setattr(SQLiteReading, "check", looking)
+    with Reader(killed) as reader:
+        reader.check()
+        with contextlib.closing(lock(killed)):
+            reader.check()  # leaves it to who has it
+    assert held == [True]
+    assert not is_served(killed)
+
+
+def test_what_cannot_be_written_beside_is_checked_all_the_same(
+    killed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a medium that is read-only, SQLite cannot open it. The rows are read without it."""
+    before = sorted(killed.parent.iterdir())
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert verify(killed).whole
+    assert sorted(killed.parent.iterdir()) == before
 
 
 # Whether it is one at all.
@@ -298,6 +459,16 @@ def test_one_whose_first_bytes_are_gone_is_known_by_its_batches(path: Path) -> N
     found, gaps, troubles = read(path)
     assert (found, gaps) == (whole, [])
     assert troubles == [f"{path} is not a journal of groupchat, by its first bytes"]
+
+
+@pytest.mark.parametrize("size", [512, 4_096, 16_384])
+def test_the_size_of_pages_that_the_header_says_is_not_believed(path: Path, size: int) -> None:
+    whole = rows(path)
+    with path.open("rb+") as file:
+        file.seek(16)
+        file.write(size.to_bytes(2, "big"))
+    found, gaps, _ = read(path)
+    assert (found, gaps) == (whole, [])
 
 
 def test_one_with_other_tables(path: Path) -> None:

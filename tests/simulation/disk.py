@@ -9,7 +9,8 @@ What can go wrong:
 
 * the disk is full, or reports an error: nothing has been written;
 * it reports the error at the very end: nobody knows whether the write is there. A storage must
-  then make sure that it is not, before it says so; and a crash before it has tosses the coin;
+  then make sure that it is not, before it says so; that may fail for a while, and a crash before it
+  is done tosses the coin;
 * what is read is not what was written: one byte is another. To notice is the journal's job; the
   next read is right again.
 """
@@ -28,6 +29,9 @@ __all__ = ["FAILURES", "Disk", "Health", "Mount"]
 FAILURES: Final = ("writes failed", "writes failed at the very end")
 """What failed writes are counted as."""
 
+VOID_TIME: Final = 200 * MILLISECOND
+"""Between two tries to make a write void."""
+
 ROW_BYTES: Final = 24
 """What a row takes besides its body."""
 
@@ -42,6 +46,8 @@ class Health:
     """How often a write fails."""
     unknown: float = 0.0
     """How often a write fails at the very end."""
+    stubborn: float = 0.0
+    """How often it fails to make such a write void, each time that is tried."""
     stalls: float = 0.0
     """How often a write takes long."""
     bit_rot: float = 0.0
@@ -132,13 +138,15 @@ class Disk:
         self._call = self.world.call_later(took, lambda: self._report(done, None, life))
 
     def _fail_late(self, done: Done, error: OSError, life: Life) -> None:
-        took = self.world.between(0, 2_000)
+        def undo() -> None:
+            if self.world.chance(self.health.stubborn):
+                self.world.counts["writes not made void at once"] += 1
+                self._call = self.world.call_later(VOID_TIME, undo)
+            else:
+                self.void()
+                self._report(done, error, life)
 
-        def report() -> None:
-            self.void()
-            self._report(done, error, life)
-
-        self._call = self.world.call_later(took, report)
+        self._call = self.world.call_later(self.world.between(0, 2_000), undo)
 
     def _report(self, done: Done, error: OSError | None, life: Life) -> None:
         self._call = None

@@ -72,6 +72,7 @@ class Climate:
         health = Health(
             errors=some(0.02, 0.2),
             unknown=some(0.02, 0.2),
+            stubborn=0.7,
             stalls=some(0.02, 0.1),
             bit_rot=some(0.002, 0.01),
             # A plain member is told that he has missed something, and has no means to ask again.
