@@ -280,6 +280,8 @@ def _summary(path: Path, found: Findings) -> str:
 
 
 def _advice(path: Path, found: Findings) -> str:
+    if found.lost and not found.records:
+        return "Nothing can be read. Take the newest backup, if there is one."
     if found.lost:
         return (
             f"{found.records:,} records can be read. "

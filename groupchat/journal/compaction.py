@@ -46,8 +46,9 @@ from groupchat.journal.storage import Damaged, Reading, Row, Write
 
 __all__ = ["BATCH_BYTES", "BATCH_MILLISECONDS", "Compacted", "compact"]
 
-BATCH_BYTES: Final = 65_536
-"""Bytes of records after which a batch of the new journal ends."""
+BATCH_BYTES: Final = 8_192
+"""Bytes of records after which a batch of the new journal ends. What damage hits is lost by the
+batch, so it is not made larger than it need be."""
 
 BATCH_MILLISECONDS: Final = 3_600_000
 """Milliseconds from its oldest record to its newest; for old batches are let go of whole."""
