@@ -28,7 +28,11 @@ def main(path: Path, control: Path, seed: int) -> None:
         results: list[OSError | None] = []
         journal.append([record], results.append)
         while not results:
-            call, arguments = calls.get()
+            try:
+                call, arguments = calls.get(timeout=0.3)
+            except queue.Empty:  # while nothing works, nobody is told anything
+                control.unlink(missing_ok=True)
+                continue
             call(*arguments)
         if results[0] is None:
             journal.chat.apply(record)

@@ -221,7 +221,7 @@ def test_small_batches_are_put_together(tmp_path: Path) -> None:
     before = path.stat().st_size
     done = compact(path)
     batches = rows_of(path).batches
-    assert len(batches) == 5
+    assert len(batches) == 38
     assert all(0.8 * BATCH_BYTES < len(row.body) < BATCH_BYTES + 200 for row in batches[:-1])
     assert header_of(batches[1]).records == len(records_of(batches[0]))
     assert done.before == before
