@@ -83,6 +83,7 @@ def test_what_is_not_stored_is_shown_to_nobody_and_never_comes_back(
         shim.mend()
         assert alice.ask(b"2 after") == b""  # without a restart
         assert bob.ask(b"5") == b"Alice: after"
+        server.program.err.until("the journal works again$")
         shim.fail(fault)
         assert alice.ask(b"2 lost for ever") == NOT_STORED
         server.program.process.kill()
