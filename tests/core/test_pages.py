@@ -74,6 +74,11 @@ def test_who_reads_a_little_of_a_page_does_not_pay_for_all_of_it() -> None:
     assert page._blocks == before  # and nobody pays twice
 
 
+def test_the_size_of_a_page_is_that_of_its_lines_and_columns() -> None:
+    assert filled().size == 0
+    assert filled(10, 20).size == 11 + 21 + 2 * (1 + 4 + 8 + 8)
+
+
 def test_a_page_can_be_cut_short_with_its_stamps() -> None:
     page = filled(1, 1, 1)
     page.stamped(0, 3)

@@ -217,6 +217,7 @@ def test_another_group_can_be_asked_for() -> None:
 def test_a_second_answer_to_the_first_request_changes_nothing() -> None:
     client = opened()
     assert client.receive(Opened("f" * 32, key=NONCE).encode(), 1) == []
+    assert client.receive(Opened("f" * 32, key=TOKEN).encode(), 1) == []
     assert client.saved() == Saved(TOKEN, 0, 0, joined=False)
 
 
