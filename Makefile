@@ -4,6 +4,9 @@ PYTHON ?= python3
 PORT ?= 12345
 BIN := .venv/bin
 
+# The tests start thousands of processes; each would compile all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help serve test check docs simulate soak lossy flood fuzz mutants bench clean
 
 help:  ## Show what can be made.

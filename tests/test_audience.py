@@ -171,7 +171,7 @@ def test_who_is_gone_waits_no_more(world: World, bob: Recorder) -> None:
     for listener in (alice, zed):
         listener.asked(listener.next())
         listener.last()
-        assert world.server.come(listener.peer)
+        assert world.server.come(listener.peer).wanted
         listener.waits()
     counts = [len(listener.peer.replies) for listener in (alice, zed)]
     world.server.gone(alice.peer)
@@ -218,7 +218,7 @@ def test_on_one_connection_whatever_is_asked_next_overtakes_what_waits(
 
 def test_who_asks_and_is_gone_before_he_is_answered_leaves_nothing_behind(world: World) -> None:
     alice = Listener(world, "Alice")
-    assert world.server.come(alice.peer)
+    assert world.server.come(alice.peer).wanted
     alice.peer.replies.clear()
     for request in (alice.next(follow=True), alice.next(wait=50)):
         world.server.receive(request.encode(), alice.peer)
@@ -496,7 +496,7 @@ def test_who_asks_by_another_way_is_followed_no_more_by_the_first(
 
 def test_who_is_gone_follows_no_more(world: World, bob: Recorder) -> None:
     alice = following(world, "Alice")
-    assert world.server.come(alice.peer)
+    assert world.server.come(alice.peer).wanted
     world.ask(bob, b"2 one")
     world.server.gone(alice.peer)
     world.ask(bob, b"2 two")

@@ -99,9 +99,10 @@ def test_every_limit_has_a_default_and_says_what_it_is() -> None:
 def test_without_limits_there_are_none() -> None:
     world = World()
     peers = [Recorder(f"tcp {number}") for number in range(2_000)]
-    assert all(world.server.come(peer) for peer in peers)
+    assert all(world.server.come(peer).wanted for peer in peers)
     assert {world.server.receive(b"5", peers[0]) for _ in range(5_000)} == {FROM_STRANGER}
-    world.turn()
+    while world.due:
+        world.turn()
     assert peers[0].replies == [REFUSED] * 5_000
     world.wait(10_000)
     assert not any(peer.closed for peer in peers)
@@ -124,15 +125,28 @@ def test_so_many_connections_and_so_many_from_one_machine(
     world = World(limits=Limits(connections=4, connections_a_source=3))
     here = [Recorder(f"h{n}", source="198.51.100.1") for n in range(4)]
     there = [Recorder(f"t{n}", source="198.51.100.2") for n in range(3)]
-    assert [world.server.come(peer) for peer in here] == [True, True, True, False]
-    assert [world.server.come(peer) for peer in there] == [True, False, False]
+    assert [world.server.come(peer).wanted for peer in here] == [True, True, True, False]
+    assert [world.server.come(peer).wanted for peer in there] == [True, False, False]
     assert caplog.messages == ["no more connections for h3"]  # once a second
     world.server.gone(here[0])
-    assert world.server.come(there[1])
+    assert world.server.come(there[1]).wanted
     world.server.gone(here[1])
     world.server.gone(here[2])
-    assert [world.server.come(peer) for peer in (here[3], here[0])] == [True, True]
-    assert not world.server.come(there[2])
+    assert [world.server.come(peer).wanted for peer in (here[3], here[0])] == [True, True]
+    assert not world.server.come(there[2]).wanted
+
+
+def test_connections_are_counted_with_what_strangers_ask_on_them() -> None:
+    """Else a new one for each request would be the way to ask as fast as one can connect."""
+    world = World(limits=Limits(stranger_requests=5))
+    peers = [Recorder(f"tcp {number} #{number}") for number in range(7)]
+    pauses = []
+    for peer in peers:
+        pauses.append(world.server.come(peer).pause)
+        pauses.append(world.server.receive(b"junk", peer).pause)
+        world.server.gone(peer)
+    assert pauses == pytest.approx([0.0] * 10 + [0.2, 0.4, 0.6, 0.8])
+    assert world.server.come(Recorder("tcp 8 #8", source="198.51.100.1")).pause == 0
 
 
 def test_a_member_on_a_connection_who_asks_too_much_is_read_more_slowly_and_loses_nothing() -> None:
@@ -230,7 +244,7 @@ def test_a_member_is_not_counted_with_the_strangers_of_his_machine() -> None:
 def test_a_connection_on_which_nobody_joins_is_closed() -> None:
     world = World(limits=Limits(silence=60))
     silent, asks, member, session = peers = [Recorder(f"tcp {n} #{n}") for n in range(4)]
-    assert all(world.server.come(peer) for peer in peers)
+    assert all(world.server.come(peer).wanted for peer in peers)
     world.ask(member, b"1 Member")
     opened = decode_reply(world.ask(session, Open("main", NONCE).encode()) or b"", NONCE)
     assert isinstance(opened, Opened)
@@ -252,7 +266,7 @@ def test_a_connection_that_no_member_uses_any_more_is_closed_too() -> None:
     """Else all of them could be taken for ever, by whoever joins on each and leaves."""
     world = World(limits=Limits(silence=10, idle=30))
     leaves, elsewhere, sent_away, stays = peers = [Recorder(f"tcp {n} #{n}") for n in range(4)]
-    assert all(world.server.come(peer) for peer in peers)
+    assert all(world.server.come(peer).wanted for peer in peers)
     opened = decode_reply(world.ask(elsewhere, Open("main", NONCE).encode()) or b"", NONCE)
     assert isinstance(opened, Opened)
     world.ask(elsewhere, Ask(opened.token, 1, Mark(0), (b"1 Elsewhere",)).encode())

@@ -13,7 +13,13 @@ from groupchat.core.sessions.replies import Answer, Opened, decode_reply
 from groupchat.core.sessions.requests import Ask, Open
 from groupchat.core.sessions.wire import Mark
 from groupchat.server import Limits
-from groupchat.server.inbox import CROWDED_BYTES, GATHERED_BYTES, GATHERED_REQUESTS
+from groupchat.server.inbox import (
+    BATCH_REQUESTS,
+    CROWDED_BYTES,
+    GATHERED_BYTES,
+    GATHERED_REQUESTS,
+    Inbox,
+)
 from groupchat.server.quiet import LOG_MILLISECONDS
 from tests.core.sessions.desk import NONCE
 from tests.world import Recorder, SlowJournal, World
@@ -69,7 +75,7 @@ def test_a_reply_on_a_connection_is_as_long_as_the_limits_say() -> None:
 def test_whoever_is_gone_leaves_after_what_he_asked_and_gets_no_more_replies(world: World) -> None:
     alice, bob = Recorder("a"), Recorder("b")
     world.ask(alice, b"1 Alice")
-    assert world.server.come(bob)
+    assert world.server.come(bob).wanted
     world.ask(bob, b"1 Bob")
     world.server.receive(b"2 last words", bob)
     world.server.gone(bob)
@@ -83,7 +89,7 @@ def test_who_is_gone_without_being_a_member_is_no_news(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     stranger = Recorder("s")
-    assert world.server.come(stranger)
+    assert world.server.come(stranger).wanted
     world.server.gone(stranger)
     world.turn()
     assert not stranger.replies
@@ -261,11 +267,11 @@ def test_who_comes_under_the_number_of_one_who_is_still_to_leave_is_not_taken_fo
     again = World(SlowJournal(journal.chat))
     assert isinstance(again.journal, SlowJournal)
     again.journal.written(OSError("the disk is full"))
-    assert not again.server.come(Recorder("tcp 192.0.2.1:5 #3"))
-    assert again.server.come(Recorder("tcp 192.0.2.1:5 #4"))
+    assert not again.server.come(Recorder("tcp 192.0.2.1:5 #3")).wanted
+    assert again.server.come(Recorder("tcp 192.0.2.1:5 #4")).wanted
     again.wait(1)
     again.journal.written()
-    assert again.server.come(Recorder("tcp 192.0.2.1:5 #3"))
+    assert again.server.come(Recorder("tcp 192.0.2.1:5 #3")).wanted
 
 
 def test_what_is_too_old_is_let_go_of_as_the_log_says(journal: SlowJournal) -> None:
@@ -317,7 +323,7 @@ def test_what_arrives_while_it_stops_is_not_carried_out_and_has_no_reply(
     """Else it would never stop, and who asked by datagram would miss what the reply tells."""
     world = World(journal)
     stream, datagram = Recorder("tcp a #1"), Recorder("udp b", datagram=65_507)
-    assert world.server.come(stream)
+    assert world.server.come(stream).wanted
     for peer, name in ((stream, b"1 Alice"), (datagram, b"1 Bob")):
         world.ask(peer, name)
         journal.written()
@@ -327,7 +333,7 @@ def test_what_arrives_while_it_stops_is_not_carried_out_and_has_no_reply(
         for peer in (stream, datagram):
             world.server.receive(b"2 too late", peer)
         world.turn()
-    assert not world.server.come(Recorder("tcp c #2"))
+    assert not world.server.come(Recorder("tcp c #2")).wanted
     assert (stream.replies, datagram.replies) == ([b""], [b"Alice"])
     journal.written()
     world.turn()
@@ -344,7 +350,7 @@ def test_who_is_a_connection_leaves_when_it_stops_or_if_that_is_not_stored_when_
     world = World(journal)
     stream, datagram = Recorder("tcp a #1"), Recorder("udp b", datagram=65_507)
     late, session = Recorder("tcp c #2"), Recorder("tcp d #3")
-    assert all(world.server.come(peer) for peer in (stream, late, session))
+    assert all(world.server.come(peer).wanted for peer in (stream, late, session))
     opened = decode_reply(world.ask(session, Open("main", NONCE).encode()) or b"", NONCE)
     assert isinstance(opened, Opened)
     world.server.receive(Ask(opened.token, 1, Mark(0), (b"1 Dora",)).encode(), session)
@@ -388,7 +394,7 @@ def test_who_leaves_just_before_it_stops_leaves_once(journal: SlowJournal) -> No
 def test_whoever_waits_for_news_when_it_stops_has_no_reply(journal: SlowJournal) -> None:
     """Or his connection could not be closed at once."""
     world, peer = World(journal), Recorder("tcp a #1")
-    assert world.server.come(peer)
+    assert world.server.come(peer).wanted
     opened = decode_reply(world.ask(peer, Open("main", NONCE).encode()) or b"", NONCE)
     assert isinstance(opened, Opened)
     world.ask(peer, Ask(opened.token, 1, Mark(0), (b"1 Alice",)).encode())
@@ -421,7 +427,8 @@ def test_while_the_journal_is_slow_so_many_datagrams_wait_and_no_more(
         world.server.receive(b"5", alice)
     world.server.receive(b"5", stream)  # a connection loses nothing
     journal.written()
-    world.turn()
+    while world.due:
+        world.turn()
     assert len(alice.replies) == 1 + GATHERED_REQUESTS
     assert stream.replies == [REFUSED]
 
@@ -444,6 +451,78 @@ def test_while_the_journal_is_slow_so_many_bytes_wait_and_connections_are_read_s
     world.turn()
     assert [len(peer.replies) for peer in streams] == [2, 2, *[1] * (len(streams) - 2)]
     assert world.server.receive(line, streams[0]) == FROM_STRANGER
+
+
+def test_whoever_asks_much_does_not_keep_others_waiting() -> None:
+    world = World()
+    much, more, little = (Recorder(sender) for sender in ("much", "more", "little"))
+    for peer, name in ((much, b"1 M"), (more, b"1 N"), (little, b"1 L")):
+        world.ask(peer, name)
+    for number in range(2 * BATCH_REQUESTS):
+        world.server.receive(b"2 %d" % number, much)
+    for _ in range(BATCH_REQUESTS):
+        world.server.receive(b"5", more)
+    world.server.receive(b"2 hi", little)
+    world.turn()
+    assert [len(peer.replies) for peer in (much, more, little)] == [257, 256, 2]
+    world.server.receive(b"2 ho", little)
+    world.turn()
+    assert [len(peer.replies) for peer in (much, more, little)] == [512, 512, 3]
+    while world.due:
+        world.turn()
+    assert [len(peer.replies) for peer in (much, more, little)] == [1_025, 513, 3]
+    told = b"\n".join(filter(None, more.replies)).split(b"\n")
+    hers = [line.partition(b": ")[2] for line in told if line.startswith(b"M: ")]
+    assert hers == [b"%d" % number for number in range(len(hers))]
+    assert len(hers) > BATCH_REQUESTS // 2
+
+
+def test_what_waits_for_its_turn_when_it_stops_is_carried_out() -> None:
+    world, alice, bob = World(), Recorder("tcp a #1"), Recorder("b")
+    stopped: list[bool] = []
+    assert world.server.come(alice).wanted
+    world.ask(alice, b"1 Alice")
+    world.ask(bob, b"1 Bob")
+    for number in range(3 * BATCH_REQUESTS):
+        world.server.receive(b"2 %d" % number, alice)
+    world.turn()
+    world.server.gone(alice)
+    world.server.stop(lambda: stopped.append(True))
+    while world.due:
+        world.turn()
+    assert stopped == [True]
+    assert len(alice.replies) == 1 + 3 * BATCH_REQUESTS
+    assert not world.journal.chat.group.members.keys() & {"tcp a #1"}
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_what_waits_for_its_turn_counts_as_waiting(waits: bool) -> None:
+    inbox, peer = Inbox(), Recorder("a", datagram=65_507)
+    for _ in range(GATHERED_REQUESTS - 1):
+        inbox.put(b"5", peer)
+    batch = len(inbox.batch()) if waits else 0
+    assert batch in (0, BATCH_REQUESTS)
+    assert not inbox.is_full
+    for _ in range(batch):
+        inbox.put(b"5", peer)
+    assert not inbox.is_full
+    inbox.put(b"5", peer)
+    assert inbox.is_full
+    assert len(inbox.empty()) == GATHERED_REQUESTS
+    assert not inbox
+
+
+def test_bytes_that_wait_for_their_turn_count_as_waiting() -> None:
+    inbox, peer = Inbox(), Recorder("a")
+    request = b"x" * (GATHERED_BYTES // (2 * BATCH_REQUESTS))
+    for _ in range(2 * BATCH_REQUESTS + 1):
+        pause = inbox.put(request, peer)
+    assert pause
+    assert len(inbox.batch()) == BATCH_REQUESTS
+    assert not inbox.put(request, peer)
+    for _ in range(BATCH_REQUESTS):
+        pause = inbox.put(request, peer)
+    assert pause
 
 
 def test_plain_requests_and_sessions_are_one_batch(journal: SlowJournal) -> None:

@@ -268,7 +268,7 @@ def test_who_cannot_be_written_down_costs_nobody_else_his_batch(
     storage = Kept()
     world = World(DurableJournal(storage))
     alice, odd = Recorder("a"), Recorder(sender, datagram)
-    assert not world.server.come(odd)
+    assert not world.server.come(odd).wanted
     assert not world.server.receive(b"1 Eve", odd).wanted
     assert world.ask(alice, b"1 Alice") == b""
     assert world.ask(alice, b"2 hello") == b""

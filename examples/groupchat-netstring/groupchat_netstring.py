@@ -127,12 +127,13 @@ class _Listener:
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.transport.set_write_buffer_limits(self._service.unsent_bytes)
         peer = _Peer(writer)
-        if not self._service.come(peer):
+        reception = self._service.come(peer)
+        if not reception.wanted:
             writer.close()
             return
         self._peers.add(peer)
         sending = asyncio.create_task(peer.send())
-        taking = asyncio.create_task(self._take(reader, peer))
+        taking = asyncio.create_task(self._take(reader, peer, reception.pause))
         try:
             await asyncio.wait([sending, taking], return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -143,9 +144,10 @@ class _Listener:
             self._service.gone(peer)
             await _close(writer)
 
-    async def _take(self, reader: asyncio.StreamReader, peer: _Peer) -> None:
-        """Hand over what arrives, until nothing more does."""
+    async def _take(self, reader: asyncio.StreamReader, peer: _Peer, pause: float) -> None:
+        """After a pause, hand over what arrives, until nothing more does."""
         try:
+            await asyncio.sleep(pause)
             while True:
                 request = await _read(reader)
                 await peer.room.acquire()  # who does not read his replies gets no more in

@@ -15,12 +15,13 @@ __all__ = ["FROM_MEMBER", "FROM_STRANGER", "UNWANTED", "Peer", "Reception", "Ser
 
 @frozen
 class Reception:
-    """How a request was received."""
+    """How a request was received, or a connection."""
 
     known: bool
     """Whether its sender is a member: what comes from there should get through."""
     wanted: bool
-    """Whether it was taken; if not, its sender asks more than he may."""
+    """Whether it was taken; if not, its sender asks more than he may, or the connection has to
+    go."""
     pause: float = 0.0
     """For how many seconds to take no more from this connection, which asks too much."""
     told: bool = False
@@ -83,9 +84,10 @@ class Service(Protocol):
     def unsent_bytes(self) -> int:
         """How many bytes may wait for a slow peer, whose replies are not read on meanwhile."""
 
-    def come(self, peer: Peer) -> bool:
-        """Take note that *peer*, which is a connection, is there. Return whether it may stay; if
-        not, nothing else is to be told of it."""
+    def come(self, peer: Peer) -> Reception:
+        """Take note that *peer*, which is a connection, is there. Return whether it may stay, and
+        when the first request may be taken from it. If it may not stay, nothing else is to be told
+        of it."""
 
     def receive(self, request: bytes, peer: Peer) -> Reception:
         """Take one request, with its line end if it came with one."""

@@ -44,17 +44,21 @@ class Gate:
         self._connections: dict[str, int] = {}
         self._connected = 0
 
-    def come(self, peer: Peer) -> bool:
-        """Count the connection of *peer*, if there may be one more."""
+    def come(self, peer: Peer) -> Reception:
+        """Count the connection of *peer*, if there may be one more.
+
+        It is what a stranger asks, and so are his requests on it: else whoever makes a new one for
+        each request could ask as fast as he can connect.
+        """
         here = self._connections.get(peer.source, 0)
         limits = self._limits
         if limits.connections is not None and self._connected >= limits.connections:
-            return False
+            return UNWANTED
         if limits.connections_a_source is not None and here >= limits.connections_a_source:
-            return False
+            return UNWANTED
         self._connected += 1
         self._connections[peer.source] = here + 1
-        return True
+        return self._stranger(peer)
 
     def gone(self, peer: Peer) -> None:
         """Count the connection of *peer* no more."""
@@ -79,9 +83,13 @@ class Gate:
                 return Reception(known=True, wanted=True, pause=self._members.wait(left))
             told = left > -2.0 * (self._limits.requests or 0)
             return Reception(known=False, wanted=False, told=told)
-        left = self._strangers.take(peer.source, now)
         if peer.datagram is None:
-            return Reception(known=False, wanted=True, pause=self._strangers.wait(left))
+            return self._stranger(peer)
+        left = self._strangers.take(peer.source, now)
         if left < 0 or not (is_here(peer.source) or self._all_strangers.take("", now) >= 0):
             return UNWANTED
         return FROM_STRANGER
+
+    def _stranger(self, peer: Peer) -> Reception:
+        left = self._strangers.take(peer.source, self._monotonic())
+        return Reception(known=False, wanted=True, pause=self._strangers.wait(left))

@@ -108,18 +108,19 @@ class Server:
         """How many bytes may wait for a slow peer."""
         return _UNLIMITED if self._limits.unsent is None else self._limits.unsent
 
-    def come(self, peer: Peer) -> bool:
+    def come(self, peer: Peer) -> Reception:
         """Take note of a connection, and return whether it may stay."""
         # After a restart, numbers of connections come again. Who is still to leave under one, since
         # that could not be written down, must not be taken for whoever has it now.
         ghost = is_connection(peer.sender) and peer.sender in self._group
         if not self._can_be_written_down(peer):
-            return False
-        if self._over or ghost or not self._gate.come(peer):
+            return UNWANTED
+        reception = UNWANTED if self._over or ghost else self._gate.come(peer)
+        if reception.wanted:
+            self._silence.come(peer)
+        else:
             self._quiet.say(f"no more connections for {peer.sender}", logging.WARNING)
-            return False
-        self._silence.come(peer)
-        return True
+        return reception
 
     def receive(self, request: bytes, peer: Peer) -> Reception:
         """Take one request. Its reply goes to *peer*, later."""
@@ -192,7 +193,9 @@ class Server:
         for sender in self._silence.members():
             # As late as can be: who was heard while the last batch was written, stays.
             batch.order(sender, Leave())
-        for request, peer in self._inbox.empty():
+        # The last batch is all there is.
+        arrived = self._inbox.batch() if self._stopped is None else self._inbox.empty()
+        for request, peer in arrived:
             if request is None:
                 batch.end(peer)
             else:
@@ -206,6 +209,7 @@ class Server:
             self._journal.append(records, lambda error: self._appended(steps, error))
         else:
             self._finish(steps, stored=True)
+            self._go_on()
 
     def _appended(self, steps: list[Step], error: OSError | None) -> None:
         self._appending = False
@@ -216,6 +220,9 @@ class Server:
             orders = [step.record for step in steps if step.peer is None and step.record]
             self._unstored += [(one.sender, Leave()) for one in orders if is_connection(one.sender)]
         self._finish(steps, stored=error is None)
+        self._go_on()
+
+    def _go_on(self) -> None:
         if self._inbox or self._orders or self._stopped:
             self._wake()
 

@@ -6,9 +6,10 @@ What lives here: who is connected. What goes over a connection is for its two en
 """
 
 import asyncio
+import functools
 import logging
 import socket
-from typing import Final
+from typing import Any, Final
 
 from groupchat.transports.address import bind, no_such_host, show
 from groupchat.transports.interface import Connection, Listener, Service
@@ -101,7 +102,7 @@ class _Listener:
     def _accept(self, sock: socket.socket) -> None:
         for _ in range(CONNECTIONS_A_WAKE_UP):
             try:
-                connected, _address = sock.accept()
+                connected, address = sock.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
@@ -110,13 +111,16 @@ class _Listener:
                 self._paused[sock] = self._loop.call_later(ACCEPT_AGAIN_SECONDS, self._resume, sock)
                 return
             connected.setblocking(False)
-            begin = self._loop.connect_accepted_socket(self._peer, connected)
+            # Who has gone already has no address any more that the socket could tell.
+            begin = self._loop.connect_accepted_socket(
+                functools.partial(self._peer, address), connected
+            )
             task = self._loop.create_task(begin)
             self._beginning.add(task)
             task.add_done_callback(self._beginning.discard)
 
-    def _peer(self) -> TCPPeer:
-        return TCPPeer(self._service, self._buffer, self._peers.add, self._lost)
+    def _peer(self, address: tuple[Any, ...]) -> TCPPeer:
+        return TCPPeer(address, self._service, self._buffer, self._peers.add, self._lost)
 
     def _lost(self, peer: TCPPeer) -> None:
         self._peers.discard(peer)

@@ -28,7 +28,7 @@ import contextlib
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from groupchat.core import MAX_REQUEST_BYTES
 from groupchat.core.sessions.wire import DATAGRAM_BYTES
@@ -65,6 +65,7 @@ class TCPPeer(asyncio.BufferedProtocol):
     """One client of a server.
 
     Args:
+        address: where he connects from, as the socket module has it.
         service: whom to hand his requests to.
         buffer: where what arrives is read to. All peers of an event loop can share one, for it
             is empty again before the next of them reads.
@@ -76,13 +77,15 @@ class TCPPeer(asyncio.BufferedProtocol):
 
     def __init__(
         self,
+        address: tuple[Any, ...],
         service: Service,
         buffer: memoryview,
         begun: Callable[["TCPPeer"], None],
         ended: Callable[["TCPPeer"], None],
     ) -> None:
-        self.sender = "tcp"
-        self.source = "?"
+        # The number keeps two connections apart that come from one address to two ports.
+        self.sender = f"tcp {show(address)} #{next(_numbers)}"
+        self.source = source(address)
         self.transport: asyncio.Transport
         self._service = service
         self._buffer = buffer
@@ -107,13 +110,12 @@ class TCPPeer(asyncio.BufferedProtocol):
         self.transport = cast(asyncio.Transport, transport)
         self._watch = Watch(self.transport)
         self.transport.set_write_buffer_limits(self._service.unsent_bytes)
-        address = transport.get_extra_info("peername")  # None if he has gone already
-        self.source = source(address) if address else "?"
-        # The number keeps two connections apart that come from one address to two ports.
-        self.sender = f"tcp {show(address) if address else '?'} #{next(_numbers)}"
         self._begun(self)
-        self._welcome = self._service.come(self)
-        if not self._welcome:
+        reception = self._service.come(self)
+        self._welcome = reception.wanted
+        if self._welcome:
+            self._wait(reception.pause)
+        else:
             self.close()
 
     def connection_lost(self, _: Exception | None) -> None:
@@ -206,10 +208,12 @@ class TCPPeer(asyncio.BufferedProtocol):
             if line is None:
                 break
             self._unanswered += 1
-            reception = self._service.receive(line, self)
-            if reception.pause:
-                loop = asyncio.get_running_loop()
-                self._pause = loop.call_later(reception.pause, self._resume)
+            self._wait(self._service.receive(line, self).pause)
+
+    def _wait(self, seconds: float) -> None:
+        """Take no requests for so many *seconds*."""
+        if seconds:
+            self._pause = asyncio.get_running_loop().call_later(seconds, self._resume)
 
     def _resume(self) -> None:
         self._pause = None

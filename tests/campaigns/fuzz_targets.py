@@ -21,7 +21,7 @@ from zlib import crc32
 from groupchat.core import Group, Join, Refused, decode, encode
 from groupchat.core.chat import Chat
 from groupchat.core.group import Draft
-from groupchat.core.peer import FROM_MEMBER, Reception
+from groupchat.core.peer import FROM_MEMBER, FROM_STRANGER, Reception
 from groupchat.core.plain import request
 from groupchat.core.records import Record
 from groupchat.core.sessions.answers import Answers, Heard
@@ -120,7 +120,7 @@ def tcp(data: bytes) -> None:
     asyncio._set_running_loop(cast(asyncio.AbstractEventLoop, _Loop()))
     service = _Echo()
     buffer = memoryview(bytearray(READ_BYTES))
-    peer = TCPPeer(cast(Service, service), buffer, lambda _: None, lambda _: None)
+    peer = TCPPeer(("192.0.2.1", 5), cast(Service, service), buffer, lambda _: None, lambda _: None)
     peer.connection_made(_Wire())
     how, rest = (data[0] if data else 0), data[1:]
     answers, half_closes = how & 64, how & 128
@@ -175,10 +175,10 @@ class _Echo:
         self.received: list[bytes] = []
         self._unanswered: list[tuple[bytes, TCPPeer]] = []
 
-    def come(self, peer: object) -> bool:
+    def come(self, peer: object) -> Reception:
         """Let everybody in."""
         del peer
-        return True
+        return FROM_STRANGER
 
     def receive(self, request: bytes, peer: TCPPeer) -> Reception:
         """Take it."""

@@ -99,7 +99,9 @@ class Connection:
         peer = _Peer(self, service, network.life)
         self._peer, self.sender = peer, peer.sender
         network.connections.append(self)
-        if service.come(peer):
+        reception = service.come(peer)
+        if reception.wanted:
+            peer.wait(reception.pause)
             network.world.call_later(self._delay(), self._open, self.pipe)
         else:
             peer.may_stay = False
@@ -150,6 +152,12 @@ class _Peer:
         if not self.life.over:
             self._arrived.append(request)
             self._go_on()
+
+    def wait(self, seconds: float) -> None:
+        if seconds:
+            self._paused = True
+            world = self._connection.network.world
+            world.call_later(int(seconds * SECOND), self._unpause, self.life)
 
     def lost(self) -> None:
         self._unsent.clear()
@@ -205,9 +213,7 @@ class _Peer:
             request = self._arrived.popleft()
             reception = self._service.receive(request, self)
             self._connection.network.hear(request, self.sender, reception)
-            if reception.pause:
-                self._paused = True
-                world.call_later(int(reception.pause * SECOND), self._unpause, self.life)
+            self.wait(reception.pause)
         if self._closing and not (self._unsent or self._unanswered):
             self._connection.broken()
 

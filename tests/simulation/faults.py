@@ -87,6 +87,7 @@ class Climate:
             recent_pages=often((0, 1, 3)),
             cached_pages=often((1, 2, 4)),
             open_sessions=often((3, 8)),
+            batch_requests=often((1, 2, 4, 512)),
             retention=retention,
             limits=Limits(
                 requests=often((20, 1_000)),

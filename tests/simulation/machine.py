@@ -15,7 +15,7 @@ from groupchat.core.sessions import server as sessions
 from groupchat.core.timeline import Timeline
 from groupchat.journal import Damaged, DurableJournal, durable
 from groupchat.journal.retention import FOR_EVER, Retention
-from groupchat.server import NO_LIMITS, Limits, Server
+from groupchat.server import NO_LIMITS, Limits, Server, inbox
 from tests.simulation.disk import Disk, Mount
 from tests.simulation.network import Network
 from tests.simulation.world import MILLISECOND, SECOND, Call, Life, Violation, World
@@ -35,6 +35,7 @@ class Settings:
     recent_pages: int = 2
     cached_pages: int = 2
     open_sessions: int = 8
+    batch_requests: int = 4
     retention: Retention = FOR_EVER
     limits: Limits = NO_LIMITS
 
@@ -47,6 +48,7 @@ class Settings:
                 (durable, "RECENT_PAGES", self.recent_pages),
                 (durable, "CACHED_PAGES", self.cached_pages),
                 (sessions, "OPEN_SESSIONS", self.open_sessions),
+                (inbox, "BATCH_REQUESTS", self.batch_requests),
             ):
                 stack.enter_context(mock.patch.object(module, name, value))
             _, *others = Timeline.__init__.__defaults__ or ()

@@ -10,7 +10,7 @@ from typing import Any, ParamSpec
 
 import pytest
 
-from groupchat.core.peer import FROM_STRANGER, Reception
+from groupchat.core.peer import FROM_STRANGER, UNWANTED, Reception
 from groupchat.transports import Connection, Listener, Peer, Service, Transport
 from tests.processes import DEADLINE
 
@@ -63,11 +63,13 @@ class Recorder:
         self.lost: list[str] = []
         self.reception = FROM_STRANGER
         self.full = False
+        self.welcome = FROM_STRANGER
 
-    def come(self, peer: Peer) -> bool:
-        if not self.full:
-            self.come_and_stayed.append(peer.sender)
-        return not self.full
+    def come(self, peer: Peer) -> Reception:
+        if self.full:
+            return UNWANTED
+        self.come_and_stayed.append(peer.sender)
+        return self.welcome
 
     def receive(self, request: bytes, peer: Peer) -> Reception:
         self.requests.append(request)

@@ -14,8 +14,8 @@ from groupchat.core.sessions.requests import Ask
 from groupchat.core.sessions.wire import MAX_NUMBER, Mark
 from groupchat.transports.tcp import TCP
 from groupchat.transports.tcp_peer import KEPT_BYTES, MAX_LINE_BYTES, UNANSWERED_LINES
-from tests.processes import REFUSAL, Member, RunningServer, news_until
-from tests.transports.recorder import Echo, Recorder, in_loop, linked, listening, soon
+from tests.processes import REFUSAL, Member, RunningServer, TcpMember, news_until
+from tests.transports.recorder import Echo, Recorder, connected, in_loop, linked, listening, soon
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"], ids=["LF", "CRLF"])
@@ -209,6 +209,22 @@ async def test_a_connection_that_may_not_stay_is_closed_and_nothing_of_it_is_tak
             await writer.wait_closed()
     assert not service.requests
     assert not service.lost
+
+
+@in_loop
+async def test_of_a_connection_that_has_to_wait_nothing_is_taken_before_that() -> None:
+    service = Echo()
+    service.welcome = Reception(known=False, wanted=True, pause=3_600)
+    async with listening(TCP(), service) as listener:
+        waits = TcpMember(listener.port)
+        waits.socket.sendall(b"1 Alice\n")
+        await soon(lambda: bool(service.come_and_stayed))
+        service.welcome = Reception(known=False, wanted=True, pause=0.01)
+        async with connected(TCP(), listener.port) as connection:
+            await connection.send(b"hello")
+            assert await connection.receive() == b"hello"
+        waits.socket.close()
+    assert service.requests == [b"hello\n"]
 
 
 @in_loop

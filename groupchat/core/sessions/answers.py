@@ -21,10 +21,14 @@ from groupchat.core.sessions.replies import Answer, Who
 from groupchat.core.sessions.requests import Ask
 from groupchat.core.sessions.wire import DATAGRAM_BYTES, SEAL_BYTES, Mark
 
-__all__ = ["ANSWER_EVENTS", "STREAM_REPLY_BYTES", "Answers", "Heard"]
+__all__ = ["ANSWER_EVENTS", "LISTING_BYTES", "STREAM_REPLY_BYTES", "Answers", "Heard"]
 
 STREAM_REPLY_BYTES: Final = 262_144
 """Bytes that a reply on a stream should have."""
+
+LISTING_BYTES: Final = 8_192
+"""Bytes of names in one answer. Each name has to be looked at, so many would keep others waiting;
+whoever wants them all asks on."""
 
 ANSWER_EVENTS: Final = 4_096
 """Events that are looked at for one answer."""
@@ -78,7 +82,7 @@ class Answers:
         who: Who | None = None
         names: tuple[str, ...] = ()
         if ask.who is not None:
-            others, before = group.roster(ask.who or end, room)
+            others, before = group.roster(ask.who or end, min(room, LISTING_BYTES))
             names = tuple(other.name for other in others if other is not member)
             who = Who(before, len(names))
             room -= sum(len(name.encode()) + 1 for name in names)
