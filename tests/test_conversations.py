@@ -18,7 +18,7 @@ from groupchat.core import ILLEGAL_REQUEST
 from groupchat.core.plain import REPLY_BYTES
 from tests.processes import DEADLINE, Member, RunningServer, serving
 
-CONVERSATIONS: Final = 600
+CONVERSATIONS: Final = 200
 """Random conversations to try; each has 20 to 80 requests of up to 6 members."""
 
 STORM_MEMBERS: Final = 8

@@ -38,7 +38,7 @@ def test_a_server_that_never_answers_is_given_up(piped: bytes, sessions: Path) -
     with socket.socket(type=socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
         url = f"udp://127.0.0.1:{silent.getsockname()[1]}"
-        done = run("connect", "--timeout", "0.1", url, stdin=piped)
+        done = run("connect", "--timeout", "0.1", url, stdin=piped, silent=True)
     assert (done.stdout, done.returncode) == (b"", 1)
     still_trying, *unsent, last = done.stderr.decode().splitlines()
     assert still_trying == NO_ANSWER_YET
