@@ -295,6 +295,19 @@ def test_what_is_due_while_something_is_written_is_carried_out_right_after_it(
     journal.written()
 
 
+def test_while_the_journal_is_slow_the_same_is_not_let_go_of_again_and_again(
+    journal: SlowJournal,
+) -> None:
+    world = World(journal)
+    world.ask(Recorder("a"), b"1 Alice")
+    journal.old = [Drop(1), Drop(1), Drop(1)]
+    for _ in range(3):
+        world.wait(1)
+    journal.written()
+    world.turn()
+    assert [record.commands for record in journal.batches[1]] == [(Drop(1),)]
+
+
 def test_before_it_stops_all_that_has_arrived_is_carried_out(journal: SlowJournal) -> None:
     world, alice, bob = World(journal), Recorder("a"), Recorder("b")
     stopped: list[bool] = []

@@ -324,11 +324,12 @@ class Server:
         now = self._calendar.time()
         self._orders += self._unstored
         self._unstored.clear()
-        try:
-            drop = self._journal.outdated(now)
-        except Damaged as error:
-            drop = None
-            self._trouble.unreadable(SERVER, error)
-        if drop is not None:
-            self._orders.append((SERVER, drop))
+        if not any(isinstance(command, Drop) for _, command in self._orders):
+            try:
+                drop = self._journal.outdated(now)
+            except Damaged as error:
+                drop = None
+                self._trouble.unreadable(SERVER, error)
+            if drop is not None:
+                self._orders.append((SERVER, drop))
         self._wake()

@@ -14,7 +14,6 @@ from tests.campaigns.lossy import lossy
 from tests.campaigns.member import SocketMember
 from tests.campaigns.soak import _astray, soak
 
-
 INPUTS: Final = 4_000
 """For each target; ``make fuzz`` tries a million."""
 

@@ -37,16 +37,16 @@ from groupchat.core.sessions.happenings import (
     NoSessions,
     Outside,
     Ready,
-    Seen,
     Told,
 )
-from groupchat.core.sessions.listing import Listing
 from groupchat.core.sessions.outbox import DATAGRAM_ROOM, Outbox
-from groupchat.core.sessions.replies import DONE, Answer, Opened, Prove, Unknown, decode_reply
+from groupchat.core.sessions.presence import Presence
+from groupchat.core.sessions.replies import Answer, Opened, Prove, Unknown, decode_reply
 from groupchat.core.sessions.requests import Ask, Open
 from groupchat.core.sessions.saved import Saved
 from groupchat.core.sessions.tries import Tries
 from groupchat.core.sessions.turns import Turns
+from groupchat.core.sessions.wishes import Wishes
 
 __all__ = [
     "ACKNOWLEDGE_MILLISECONDS",
@@ -100,20 +100,15 @@ class SessionClient:
         self._group = saved.group if saved else group
         self._token = saved.token if saved else ""
         self._number = saved.number if saved else 0
-        self._joined = saved.joined if saved else False
-        self._inside = self._joined  # in the group, as far as we know
-        self._said = saved.said if saved else 0
+        self._presence = Presence(saved.joined, saved.said) if saved else Presence()
         self._bookmark = Bookmark(saved.position if saved else 0)
         self._acknowledged = self._bookmark.mark  # the server knows that we have come so far
         self._phase = _Phase.READY if saved else _Phase.OPENING
         self._resuming = saved is not None
         self._tries = Tries()
         self._outbox = Outbox(saved.commands, saved.command) if saved else Outbox()
-        self._who: Listing | None = None
-        self._wants_seen = False
-        self._wants_more = saved is not None
-        self._listens = 0  # seconds
-        self._follows = False
+        self._wishes = Wishes()
+        self._wishes.more = saved is not None
         self._acknowledge_at: int | None = None  # by a request without anything else in it
         self._cookie = ""
         self._ask: Ask | None = None  # under way
@@ -128,27 +123,26 @@ class SessionClient:
 
     def ask_who(self) -> None:
         """Ask who is here."""
-        if self._who is None:
-            self._who = Listing()
+        self._wishes.ask_who()
 
     def ask_seen(self) -> None:
         """Ask how far everybody else has come."""
-        self._wants_seen = True
+        self._wishes.seen = True
 
     def listen(self, seconds: int) -> None:
         """From now on, wait for news while there is nothing else to ask; 0: no more. The server
         holds each request for that long at the most."""
-        self._listens = seconds
+        self._wishes.listens = seconds
 
     def follow(self) -> None:
         """On a connection: be told all news from now on."""
-        self._follows = True
-        self._wants_more = True
+        self._wishes.follows = True
+        self._wishes.more = True
 
     def acknowledge(self) -> None:
         """Have the server know how far we have come, though there may be nothing to ask."""
         if self._bookmark.mark > self._acknowledged:
-            self._wants_more = True
+            self._wishes.more = True
 
     # What it wants of its owner.
 
@@ -166,7 +160,7 @@ class SessionClient:
     @property
     def said(self) -> int:
         """All that was said by this session lies before this position; 0: nothing was."""
-        return self._said
+        return self._presence.said
 
     @property
     def unsent(self) -> tuple[bytes, ...]:
@@ -187,10 +181,10 @@ class SessionClient:
             self._token,
             self._number,
             self._bookmark.mark.position,
-            self._joined,
+            self._presence.joined,
             self._group,
             self._outbox.requests(),
-            self._said,
+            self._presence.said,
             self._outbox.partial(),
         )
 
@@ -199,7 +193,7 @@ class SessionClient:
         if self._phase is _Phase.OVER:
             return None
         if self._ask is None and self._phase is _Phase.READY:
-            asks = self._has_something_to_ask() or self._listens
+            asks = self._has_something_to_ask() or self._wishes.listens
             return 0 if asks else self._acknowledge_at
         if self._is_overtaken():
             return 0
@@ -225,8 +219,8 @@ class SessionClient:
         """Go on by a new connection: what is under way has to be sent again."""
         self._datagram = datagram
         self._tries.begin()
-        if self._follows:
-            self._wants_more = True
+        if self._wishes.follows:
+            self._wishes.more = True
 
     def receive(self, data: bytes, now: int) -> list[Happening]:
         """Take what has arrived, a reply or anything else, and return what it tells."""
@@ -258,7 +252,7 @@ class SessionClient:
         return [NoSessions(reply.why)]
 
     def _has_something_to_ask(self) -> bool:
-        return bool(self._outbox or self._wants_seen or self._who is not None or self._wants_more)
+        return bool(self._outbox or self._wishes)
 
     def _is_overtaken(self) -> bool:
         """Whether what is under way only waits for news, and there is something better to ask."""
@@ -267,16 +261,16 @@ class SessionClient:
     def _compose(self, now: int) -> None:
         """Make the next request, if there is anything to ask."""
         if self._acknowledge_at is not None and now >= self._acknowledge_at:
-            self._wants_more = True
+            self._wishes.more = True
         asks = self._has_something_to_ask()
-        if not asks and not self._listens:
+        if not asks and not self._wishes.listens:
             self._ask = None
             return
         if self._turns is None or self._turns.fetch_to is None:
             self._outbox.pack(DATAGRAM_ROOM, leave_apart=self._turns is not None)
         self._number += 1
-        self._ask = self._request(self._number, 0 if asks else self._listens)
-        self._wants_more = False
+        self._ask = self._request(self._number, 0 if asks else self._wishes.listens)
+        self._wishes.more = False
         self._acknowledge_at = None
         self._tries.begin()
 
@@ -287,9 +281,9 @@ class SessionClient:
             self._bookmark.mark,
             self._outbox.requests(),
             wait,
-            self._follows and not self._datagram,
-            None if self._who is None else self._who.before,
-            self._wants_seen,
+            self._wishes.follows and not self._datagram,
+            self._wishes.who,
+            self._wishes.seen,
         )
 
     def _not_understood(self, data: bytes) -> list[Happening]:
@@ -303,7 +297,7 @@ class SessionClient:
     def _unknown(self, reply: Unknown) -> list[Happening]:
         if self._ask is None or reply.number != self._ask.number:
             return []
-        if not self._joined:
+        if not self._presence.joined:
             # Nobody has ever joined by this session, so nothing was carried out: begin anew.
             self._outbox.turn_back()
             self._bookmark = Bookmark(0)
@@ -322,7 +316,7 @@ class SessionClient:
             return []
         commands = self._outbox.forget()
         self._number, self._ask = reply.last, None
-        self._wants_more = True
+        self._wishes.more = True
         self._tries.begin()
         return [Behind(commands)]
 
@@ -345,13 +339,12 @@ class SessionClient:
         if not ask.wait:
             self._tries.measure(answer.tries, now)
         self._acknowledged = max(self._acknowledged, ask.mark)
-        joined = self._note(answer)
+        joined = self._presence.note(self._outbox.under_way, answer)
         happenings: list[Happening] = []
         resumes, self._resuming = self._resuming, False
         if resumes:
             happenings.append(Ready(resumed=True, waiting=self._waiting(answer, joined)))
-        if answer.outside and self._inside:
-            self._inside = False
+        if self._presence.ends(answer):
             happenings.append(Outside())
         results = self._outbox.arrived(answer.results)
         self._ask = None
@@ -359,48 +352,18 @@ class SessionClient:
         if self._turns is not None and not resumes:  # what was asked before brings no news
             results = self._turns.take(results, answer.end)
         happenings += results
-        happenings += self._others(ask, answer)
+        happenings += self._wishes.answered(ask, answer)
         happenings += self._news(answer, news, joined)
-        if self._follows:
+        if self._wishes.follows:
             behind = self._bookmark.mark > self._acknowledged
             self._acknowledge_at = now + (ACKNOWLEDGE_MILLISECONDS if behind else KEEP_MILLISECONDS)
         return happenings
 
-    def _note(self, answer: Answer) -> bool:
-        """Take note of what has been done, and return whether that was to join."""
-        joined = False
-        for part, word in zip(self._outbox.under_way, answer.results, strict=True):
-            if word == DONE and part.last:
-                if part.command.startswith(b"1 "):
-                    joined = self._joined = self._inside = True
-                elif part.command == b"4":
-                    self._inside = False
-                elif part.command.startswith((b"2 ", b"+")):
-                    self._said = answer.end
-        return joined
-
     def _waiting(self, answer: Answer, joined: bool) -> int:
         """Return how many events wait to be told, those that *answer* itself tells included."""
-        own = sum(
-            word == DONE and part.command.startswith((b"2 ", b"3 ", b"+"))
-            for part, word in zip(self._outbox.under_way, answer.results, strict=True)
-        )
+        own = self._presence.own(self._outbox.under_way, answer)
         begin = answer.begin.position if joined else self._bookmark.mark.position
         return max(0, answer.end - begin - own)
-
-    def _others(self, ask: Ask, answer: Answer) -> list[Happening]:
-        """Return what else was asked for."""
-        happenings: list[Happening] = []
-        if ask.seen:
-            self._wants_seen = False
-            seen = answer.seen
-            happenings.append(Seen(0, member=False) if seen is None else Seen(seen))
-        if ask.who is not None and self._who is not None:
-            whole = self._who.take(answer)
-            if whole is not None:
-                self._who = None
-                happenings.append(whole)
-        return happenings
 
     def _unasked(self, answer: Answer, news: News | None, now: int) -> Sequence[Happening]:
         """Take what a server tells a follower by itself."""
@@ -414,7 +377,7 @@ class SessionClient:
         """Take the news in the answer to a request."""
         turns = self._turns
         if turns is None:
-            self._wants_more = self._wants_more or answer.stop.position < answer.end
+            self._wishes.more = self._wishes.more or answer.stop.position < answer.end
             return self._take(answer, news, joined)
         if joined:
             self._bookmark.skip(answer.begin)
@@ -425,7 +388,7 @@ class SessionClient:
         happenings = self._take(answer, news, joined)
         following = turns.told(self._bookmark.mark.position, answer.end)
         if following is None:
-            self._wants_more = True
+            self._wishes.more = True
             return happenings
         return [*happenings, *following]
 
