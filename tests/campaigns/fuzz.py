@@ -7,6 +7,7 @@ new ones.
 """
 
 import argparse
+import os
 import random
 import re
 import shutil
@@ -14,6 +15,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Final
 
@@ -42,8 +46,15 @@ class Outcome:
     """The end of what it printed, if it failed; else nothing."""
 
 
-def fuzz(target: str, inputs: int, seed: int, folder: Path) -> Outcome:
-    """Give *target* so many inputs, in a process of its own. What fails goes to *folder*."""
+def fuzz(
+    target: str,
+    inputs: int,
+    seed: int,
+    folder: Path,
+    told: Callable[[int], object] = lambda _: None,
+) -> Outcome:
+    """Give *target* so many inputs, in a process of its own. What fails goes to *folder*. *told* is
+    called, now and then, with how many it has had."""
     from tests.campaigns.fuzz_seeds import SEEDS  # not above: see _child
 
     corpus = folder / f"corpus-{target}"
@@ -51,26 +62,33 @@ def fuzz(target: str, inputs: int, seed: int, folder: Path) -> Outcome:
     for number, data in enumerate(SEEDS[target]):
         (corpus / f"seed{number}").write_bytes(data)
     began = time.monotonic()
-    done = subprocess.run(
+    process = subprocess.Popen(
         [sys.executable, "-m", "tests.campaigns.fuzz", "--child", target, f"-runs={inputs}"]
         + [f"-seed={seed}", f"-timeout={SECONDS_AN_INPUT}", f"-rss_limit_mb={MEGABYTES}"]
         + [f"-max_len={LONGEST}", f"-artifact_prefix={folder}/"]
         + ["-print_final_stats=1", str(corpus)],
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        check=False,
     )
+    lines: deque[str] = deque(maxlen=200)
+    with process:
+        for line in process.stdout or ():
+            lines.append(line)
+            if pulse := re.match(r"#(\d+)\t", line):
+                told(int(pulse[1]))
     seconds = time.monotonic() - began
-    executed = re.findall(r"number_of_executed_units:\s+(\d+)", done.stderr)
-    memory = re.findall(r"peak_rss_mb:\s+(\d+)", done.stderr)
-    failed = done.returncode != 0 or not executed or int(executed[0]) < inputs
+    said = "".join(lines)
+    executed = re.findall(r"number_of_executed_units:\s+(\d+)", said)
+    memory = re.findall(r"peak_rss_mb:\s+(\d+)", said)
+    failed = process.returncode != 0 or not executed or int(executed[0]) < inputs
     return Outcome(
         target,
         int(executed[0]) if executed else 0,
         seconds,
         int(memory[0]) if memory else 0,
-        (done.stderr + done.stdout)[-2_500:] if failed else "",
+        said[-2_500:] if failed else "",
     )
 
 
@@ -98,16 +116,29 @@ def main() -> None:
     arguments = parser.parse_args()
     failed = False
     folder = Path(tempfile.mkdtemp(prefix="groupchat-fuzz-"))
-    for target in arguments.targets:
-        print(f"{target:8} ", end="", flush=True)
-        outcome = fuzz(target, arguments.inputs, arguments.seed, folder)
-        print(
-            f"{outcome.inputs:>9,} inputs, {outcome.seconds:5.0f} s, "
-            f"{outcome.megabytes} MB at the most, {'FAILED' if outcome.log else 'ok'}"
+    had = dict.fromkeys(arguments.targets, 0)
+
+    def begin(target: str) -> Outcome:
+        return fuzz(
+            target, arguments.inputs, arguments.seed, folder, lambda count: told(target, count)
         )
-        failed |= bool(outcome.log)
-        if outcome.log:
-            print(outcome.log, f"The input is in {folder}; seed {arguments.seed}.", sep="\n")
+
+    def told(target: str, count: int) -> None:
+        had[target] = count
+        if sys.stdout.isatty():
+            print("\r" + "  ".join(f"{name} {n:,}" for name, n in had.items()), end="", flush=True)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for begun in as_completed([pool.submit(begin, target) for target in arguments.targets]):
+            outcome = begun.result()
+            print(
+                f"\r{outcome.target:8} {outcome.inputs:>9,} inputs, {outcome.seconds:5.0f} s, "
+                f"{outcome.megabytes} MB at the most, {'FAILED' if outcome.log else 'ok'}",
+                flush=True,
+            )
+            failed |= bool(outcome.log)
+            if outcome.log:
+                print(outcome.log, f"The input is in {folder}; seed {arguments.seed}.", sep="\n")
     if not failed:
         shutil.rmtree(folder)
     sys.exit(failed)
