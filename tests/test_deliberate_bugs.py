@@ -394,21 +394,21 @@ BUGS = [
         "client/slots.py",
         "wait=not told_more",
         "wait=False",
-        "tests/client/test_slots.py -k on_the_disk",
+        "tests/client/test_statefile.py -k on_the_disk",
     ),
     Bug(
         "a session that was altered is not gone on with",
         "client/statefile.py",
         "check != _check(fields)",
         "False",
-        "tests/client/test_slots.py -k damaged",
+        "tests/client/test_statefile.py -k damaged",
     ),
     Bug(
         "nobody else can read a session",
         "client/statefile.py",
         "os.open(beside, flags, 0o600)",
         "os.open(beside, flags, 0o644)",
-        "tests/client/test_slots.py -k private",
+        "tests/client/test_statefile.py -k private",
     ),
     Bug(
         "two programs do not use one session",
@@ -443,7 +443,7 @@ BUGS = [
         "client/slots.py",
         "            if self._resumed:",
         "            if False:",
-        "tests/client/test_slots.py -k left_as_it_is",
+        "tests/client/test_unkept_sessions.py -k left_as_it_is",
     ),
     Bug(
         "nobody speaks as somebody else",
