@@ -628,14 +628,14 @@ BUGS = [
         "journal/sqlite.py",
         "if raw.proven(last) > last:",
         "if False:",
-        "tests/journal/test_reader.py -k sqlite_does_not_find",
+        "tests/journal/test_wal.py -k sqlite_does_not_find",
     ),
     Bug(
         "what SQLite leaves behind in a WAL is not taken for damage",
         "journal/rawfile.py",
         "return newest - 1 if self._end else newest",
         "return newest",
-        "tests/journal/test_reader.py -k not_finished",
+        "tests/journal/test_wal.py -k not_finished",
     ),
     Bug(
         "nothing is written to a WAL that nobody would find",
