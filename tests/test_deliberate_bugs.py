@@ -551,7 +551,7 @@ BUGS = [
         "    stopped = asyncio.Event()\n    server.stop(",
         "    for listener in listeners:\n        await listener.close()\n"
         "    stopped = asyncio.Event()\n    server.stop(",
-        "tests/cli/test_serve.py -k last_replies",
+        "tests/cli/test_serve_listening.py -k last_replies",
     ),
     Bug(
         "an answer that nobody reads is not kept",
