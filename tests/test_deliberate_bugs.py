@@ -278,7 +278,7 @@ BUGS = [
         "self._journal.append(records, lambda error: self._appended(steps, error))",
         "self._appended(steps, None)\n"
         "            self._journal.append(records, lambda error: None)",
-        "tests/server/test_records.py tests/test_trouble.py",
+        "tests/server/test_records.py tests/server/test_trouble.py",
     ),
     Bug(
         "news is told again until it is acknowledged",
@@ -614,7 +614,7 @@ BUGS = [
         "server/calendar.py",
         "if ahead <= self._believed + SLACK_MILLISECONDS:",
         "if True:",
-        "tests/test_calendar.py",
+        "tests/server/test_calendar.py",
     ),
     Bug(
         "nobody is told that nothing was stored before that is so",
