@@ -429,7 +429,7 @@ BUGS = [
         "client/connect.py",
         "                screen.editor.restore()",
         "                pass",
-        "tests/client/test_resume.py -k left_as_it_was",
+        "tests/client/test_terminal.py -k left_as_it_was",
     ),
     Bug(
         "only what the server says counts as heard",
