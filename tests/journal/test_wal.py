@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from groupchat.core import Join, Send
-from groupchat.journal import Damaged, open_journal, rawfile
+from groupchat.journal import Damaged, rawfile
 from groupchat.journal.peek import Peek
 from groupchat.journal.rawfile import RawFile
 from groupchat.journal.salvage import Salvage
 from groupchat.journal.verification import verify
 from tests.journal.looking import PAGE, read, rows, various
 from tests.journal.making import Quick, batch, copy_of, fingerprint, flipped, journal
+from tests.journal.opening import open_
 
 
 @pytest.fixture
@@ -78,7 +79,7 @@ def test_what_sqlite_does_not_find_in_a_damaged_wal_is_missed(
     flipped(copied.with_name(copied.name + "-wal"), at)
     before = fingerprint(copied)
     with pytest.raises(Damaged, match="the WAL is damaged behind batch 173"):
-        open_journal(copied, lambda call, *arguments: call(*arguments))
+        open_(copied)
     with Peek(copied) as peek, pytest.raises(Damaged, match="the WAL is damaged"):
         list(peek.batches(0))
     found, gaps, _ = read(copied)
@@ -106,7 +107,7 @@ def test_what_was_in_the_wal_before_is_no_damage(path: Path, tmp_path: Path) -> 
         assert raw.proven(204) <= 204
     assert len(rows(copied)) == 204
     assert verify(copied).whole
-    open_journal(copied, lambda call, *arguments: call(*arguments)).close()
+    open_(copied).close()
     assert len(rows(copied)) == 204
 
 
@@ -122,7 +123,7 @@ def test_a_last_write_that_was_not_finished_is_no_damage(path: Path, tmp_path: P
         assert [row.number for row in raw.beyond(174)] == [175]
     assert len(rows(copied)) == 174
     assert verify(copied).whole
-    open_journal(copied, lambda call, *arguments: call(*arguments)).close()
+    open_(copied).close()
     assert len(rows(copied)) == 174
 
 
