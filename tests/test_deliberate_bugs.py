@@ -373,14 +373,14 @@ BUGS = [
         "client/redial.py",
         "            await self._replace(link)",
         "            pass",
-        "tests/client/test_session.py -k leads_nowhere",
+        "tests/client/test_links.py -k leads_nowhere",
     ),
     Bug(
         "a server cannot make a client keep a reply without end",
         "client/link.py",
         "            if len(self._parts) > MAX_REPLY_BYTES:",
         "            if False:",
-        "tests/client/test_session.py -k without_end",
+        "tests/client/test_unfit_servers.py -k without_end",
     ),
     Bug(
         "lines are shown before it is noted that they were",
