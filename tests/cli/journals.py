@@ -6,11 +6,23 @@ from pathlib import Path
 from attrs import frozen
 
 from groupchat.journal.reader import Reader
+from groupchat.journal.retention import Retention
 from groupchat.journal.storage import Row
-from tests.journal.making import conversation, flipped, journal
+from tests.journal.making import conversation, flipped, journal, many
 from tests.processes import run
 
-__all__ = ["TOLD", "Done", "Rows", "ask", "break_row", "made", "replace_row", "rows_of"]
+__all__ = [
+    "TOLD",
+    "Done",
+    "Rows",
+    "ask",
+    "break_row",
+    "lengthened",
+    "let_go",
+    "made",
+    "replace_row",
+    "rows_of",
+]
 
 TOLD = """\
 Alice has joined
@@ -55,6 +67,27 @@ def made(path: Path, *, snapshot: bool = True) -> Path:
     conversation(one)
     if snapshot:
         one.rest()
+    one.journal.close()
+    return path
+
+
+def lengthened(path: Path, count: int, size: int = 200) -> Path:
+    """Have *count* things said in the journal *path*, each of *size* bytes, in a batch each."""
+    one = journal(path)
+    many(one, count, size=size, a_batch=1)
+    one.rest()  # with a page for Bob, who has read nothing
+    one.journal.close()
+    return path
+
+
+def let_go(path: Path) -> Path:
+    """Make the journal *path*, of which all that is older than a minute was let go: 102 events."""
+    one = journal(path, Retention(milliseconds=60_000))
+    many(one, 100)
+    one.now += 200_000
+    many(one, 5)
+    while one.tick():
+        pass
     one.journal.close()
     return path
 

@@ -2,24 +2,13 @@
 
 from pathlib import Path
 
-import pytest
-
-from tests.cli.journals import TOLD, ask, break_row, made, rows_of
-from tests.journal.making import fingerprint, journal, many
+from tests.cli.journals import TOLD, ask, break_row, lengthened, rows_of
+from tests.journal.making import fingerprint
 from tests.processes import serving
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return made(tmp_path / "chat.journal")
-
-
 def test_it_says_how_much_smaller_the_file_is(tmp_path: Path) -> None:
-    path = tmp_path / "chat.journal"
-    one = journal(path)
-    many(one, 1_000, size=100, a_batch=1)
-    one.rest()  # with a page for Bob, who has read nothing
-    one.journal.close()
+    path = lengthened(tmp_path / "chat.journal", 1_000, size=100)
     text, before = ask("export", path).out, path.stat().st_size
     done = ask("compact", path)
     after = path.stat().st_size

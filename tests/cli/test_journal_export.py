@@ -20,7 +20,7 @@ from groupchat.journal.files import lock
 from groupchat.journal.history import Entry
 from groupchat.journal.retention import Retention
 from groupchat.journal.transcript import Hole, LetGo, Transcript
-from tests.cli.journals import TOLD, ask, break_row, made, rows_of
+from tests.cli.journals import TOLD, ask, break_row, lengthened, made, rows_of
 from tests.cli.scripted import Terminal
 from tests.journal.making import batch, fingerprint, journal, many, put_into_the_file
 from tests.processes import DEADLINE, Member, RunningServer, run, serving
@@ -31,11 +31,6 @@ LOST = (
     "2025-11-22T22:00:04.000Z.\n"
     "Who joined or was renamed in what is missing may have a wrong name above.\n"
 )
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return made(tmp_path / "chat.journal")
 
 
 @pytest.fixture
@@ -267,11 +262,7 @@ def test_so_it_is_as_a_member_saw_it(damaged: Path) -> None:
 
 
 def test_of_many_holes_the_first_are_told(tmp_path: Path) -> None:
-    path = tmp_path / "chat.journal"
-    one = journal(path)
-    many(one, 60, size=20, a_batch=1)
-    one.rest()
-    one.journal.close()
+    path = lengthened(tmp_path / "chat.journal", 60, size=20)
     for row in rows_of(path).batches[1::2]:
         break_row(path, row, offset=30)
     done = ask("export", path)

@@ -12,8 +12,7 @@ import pytest
 
 from groupchat.cli import progress
 from groupchat.cli.progress import Progress
-from tests.cli.journals import break_row, rows_of
-from tests.journal.making import journal, many
+from tests.cli.journals import break_row, lengthened, rows_of
 from tests.processes import DEADLINE
 
 pty = pytest.importorskip("pty", reason="this system has no pseudo-terminals")
@@ -110,11 +109,7 @@ def test_without_a_terminal_it_shows_nothing(
 def content(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A journal that takes some steps to read."""
     path = tmp_path_factory.mktemp("long") / "chat.journal"
-    one = journal(path)
-    many(one, 4_200, size=50, a_batch=1)
-    one.rest()
-    one.journal.close()
-    return path.read_bytes()
+    return lengthened(path, 4_200, size=50).read_bytes()
 
 
 @pytest.fixture

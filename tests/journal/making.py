@@ -1,6 +1,7 @@
 """Journals for the tests: made quickly, kept in memory, or written to by a real server."""
 
 import hashlib
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,7 @@ __all__ = [
     "Quick",
     "batch",
     "conversation",
+    "copy_of",
     "fingerprint",
     "flipped",
     "journal",
@@ -197,6 +199,15 @@ def put_into_the_file(keeper: Keeper) -> None:
     storage = keeper.journal._storage
     assert isinstance(storage, Quick)
     storage.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def copy_of(path: Path, folder: Path) -> Path:
+    """Copy the journal *path*, and its WAL, into a new *folder*: what a server that is killed now
+    leaves behind."""
+    folder.mkdir()
+    for file in (path, path.with_name(path.name + "-wal")):
+        shutil.copy(file, folder)
+    return folder / path.name
 
 
 def lines(chat: Chat, position: int = 0) -> bytes:

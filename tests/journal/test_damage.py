@@ -3,7 +3,7 @@
 import contextlib
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,7 @@ from groupchat.journal.storage import Row
 from groupchat.journal.transcript import Hole, Transcript
 from groupchat.journal.verification import verify
 from tests.journal.making import batch, conversation, fingerprint, journal, lines, many, same
+from tests.journal.opening import call
 
 PAGE = 8_192
 
@@ -124,10 +125,6 @@ class SQLiteCopy:
 
     def close(self) -> None:
         """Nothing."""
-
-
-def call(function: Callable[..., object], *arguments: object) -> None:
-    function(*arguments)
 
 
 def examine(original: Original, path: Path) -> None:

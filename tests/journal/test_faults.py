@@ -34,11 +34,6 @@ UNKNOWN = {
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "chat.journal"
-
-
-@pytest.fixture
 def shim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shim:
     found = Shim(tmp_path)
     for name, value in found.environment.items():
@@ -387,24 +382,30 @@ def test_a_journal_that_becomes_read_only(tmp_path: Path) -> None:
     assert "lost" not in kept(path)
 
 
-@pytest.mark.parametrize("how", ["moved", "removed", "replaced"])
-def test_a_journal_that_is_taken_away(how: str, path: Path) -> None:
-    """What is written to it then, would be found by nobody."""
+def take_away(file: Path, how: str, instead: bytes, path: Path) -> None:
+    """Serve the journal *path*, of which *file* is moved, removed, or replaced by *instead*. What
+    is said then is not stored, and people are told why."""
     with serving("--journal", str(path), "0") as server:
         alice = server.tcp()
         alice.ask(b"1 Alice")
         alice.ask(b"2 before")
         away = path.with_name("away")
-        path.rename(away)
+        file.rename(away)
         if how == "removed":
             away.unlink()
         if how == "replaced":
-            path.write_bytes(b"something else")
+            file.write_bytes(instead)
         assert alice.ask(b"2 lost") == NOT_STORED
-        server.program.err.until("chat.journal has been moved or removed; restart the server$")
+        server.program.err.until(f"{file.name} has been moved or removed; restart the server$")
         if how == "moved":
-            away.rename(path)
+            away.rename(file)
             assert alice.ask(b"2 after") == b""
+
+
+@pytest.mark.parametrize("how", ["moved", "removed", "replaced"])
+def test_a_journal_that_is_taken_away(how: str, path: Path) -> None:
+    """What is written to it then, would be found by nobody."""
+    take_away(path, how, b"something else", path)
     if how == "moved":
         assert kept(path).startswith("Alice has joined\nAlice: before\nAlice: after\n")
 
@@ -412,22 +413,6 @@ def test_a_journal_that_is_taken_away(how: str, path: Path) -> None:
 @pytest.mark.parametrize("how", ["moved", "removed", "replaced"])
 def test_a_wal_that_is_taken_away(how: str, path: Path) -> None:
     """The same is true of the part of it that has a file of its own."""
-    wal = path.with_name(path.name + "-wal")
-    with serving("--journal", str(path), "0") as server:
-        alice = server.tcp()
-        alice.ask(b"1 Alice")
-        alice.ask(b"2 before")
-        away = path.with_name("away")
-        wal.rename(away)
-        if how == "removed":
-            away.unlink()
-        if how == "replaced":
-            wal.write_bytes(b"")
-        assert alice.ask(b"2 lost") == NOT_STORED
-        server.program.err.until("chat.journal-wal has been moved or removed; restart the server$")
-        if how == "moved":
-            away.rename(wal)
-            assert alice.ask(b"2 after") == b""
-    assert kept(path).startswith(
-        "Alice has joined\nAlice: before\n"
-    )  # at the end, it was put there
+    take_away(path.with_name(path.name + "-wal"), how, b"", path)
+    # At the end, it was put into the journal.
+    assert kept(path).startswith("Alice has joined\nAlice: before\n")

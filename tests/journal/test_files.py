@@ -1,68 +1,23 @@
-"""The files: what is taken for a journal, who may have it, and that nothing else is touched."""
+"""The files: what is made and left, who may have them, and that to look leaves no trace."""
 
-import ctypes
 import os
 import sqlite3
 import stat
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from groupchat.core import Join, Send
 from groupchat.core.records import Record
-from groupchat.journal import Damaged, DurableJournal, SQLiteStorage, Unusable, files, open_journal
+from groupchat.journal import Damaged, SQLiteStorage, Unusable, files
 from groupchat.journal.compaction import compact
-from groupchat.journal.files import Look, Newer, create, inspect, is_served, publish
+from groupchat.journal.files import Look, create, inspect, is_served, publish
 from groupchat.journal.peek import Peek
-from groupchat.journal.reader import Reader
 from groupchat.journal.sqlite import SQLiteReading
-from tests.journal.making import conversation, fingerprint, flipped, journal, lines
+from tests.journal.making import fingerprint, lines
+from tests.journal.opening import call, listing, open_
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="Unix alone has such files")
-
-
-def call(function: Callable[..., object], *arguments: object) -> None:
-    function(*arguments)
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "chat.journal"
-
-
-@pytest.fixture
-def made(path: Path) -> Path:
-    """A journal with a conversation in it, and no WAL."""
-    one = journal(path)
-    conversation(one)
-    one.rest()
-    one.journal.close()
-    assert [file.name for file in path.parent.iterdir()] == [path.name]
-    return path
-
-
-@pytest.fixture
-def killed(made: Path, tmp_path: Path) -> Path:
-    """A journal whose server was killed: a part of it is in the WAL."""
-    one = journal(made)
-    one.keep(Record(one.now, "udp 9", 0, (Join("Last"),), 1_024))
-    folder = tmp_path / "killed"
-    folder.mkdir()
-    copy = folder / made.name
-    for suffix in ("", "-wal"):
-        copy.with_name(copy.name + suffix).write_bytes(
-            made.with_name(made.name + suffix).read_bytes()
-        )
-    one.journal.close()
-    assert copy.with_name(copy.name + "-wal").stat().st_size > 0
-    return copy
-
-
-def open_(path: Path) -> DurableJournal:
-    return open_journal(path, call)
 
 
 # What it makes.
@@ -158,6 +113,17 @@ def test_what_a_killed_server_has_written_last_is_there(killed: Path) -> None:
     assert lines(open_(killed).chat).endswith(b"Last has joined\n")
 
 
+def test_a_journal_can_be_deep_in_folders_that_are_not_there(tmp_path: Path) -> None:
+    path = tmp_path / "a b" / "c?d#e%f" / "chat.journal"
+    open_(path).close()
+    assert inspect(path)
+    one = open_(path)
+    results: list[OSError | None] = []
+    one.append([Record(1, "udp 1", 0, (Join("A"), Send("x")), 1_024)], results.append)
+    one.close()
+    assert lines(open_(path).chat).count(b"\n") == 2
+
+
 # Who has it.
 
 
@@ -209,171 +175,6 @@ def test_a_journal_that_does_not_open_is_let_go_of(made: Path) -> None:
     open_(made).close()
 
 
-# What is none.
-
-
-def text_file(path: Path) -> None:
-    path.write_text("Dear diary,\n" * 1_000)
-
-
-def nothing(path: Path) -> None:
-    path.touch()
-
-
-def short(path: Path) -> None:
-    path.write_bytes(b"SQLite format 3\0" + bytes(50))
-
-
-def other_database(path: Path) -> None:
-    with sqlite3.connect(path) as connection:
-        connection.execute("CREATE TABLE mine (a)")
-    connection.close()
-
-
-def other_database_in_use(path: Path) -> None:
-    """Its -wal stays, for it is never closed."""
-    connection = sqlite3.connect(path, isolation_level=None)
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("CREATE TABLE batches (number INTEGER PRIMARY KEY, body, checksum)")
-    OPEN.append(connection)
-
-
-OPEN: list[sqlite3.Connection] = []
-
-
-def empty_folder(path: Path) -> None:
-    path.mkdir()
-
-
-def full_folder(path: Path) -> None:
-    path.mkdir()
-    (path / "file").write_text("mine")
-
-
-def pipe(path: Path) -> None:
-    os.mkfifo(path)
-
-
-def device(path: Path) -> None:
-    path.symlink_to("/dev/zero")
-
-
-def first_page_alone(path: Path) -> None:
-    one = journal(path)
-    one.journal.close()
-    path.write_bytes(path.read_bytes()[:100].ljust(100))
-
-
-def version(number: int) -> Callable[[Path], None]:
-    def make(path: Path) -> None:
-        journal(path).journal.close()
-        connection = sqlite3.connect(path, isolation_level=None)
-        connection.execute(f"PRAGMA user_version={number}")
-        connection.close()
-
-    return make
-
-
-def only_a_wal(path: Path) -> None:
-    path.with_name(path.name + "-wal").write_bytes(b"the newest messages")
-
-
-FOREIGN: list[tuple[Callable[[Path], None], str]] = [
-    (text_file, "is not a journal of groupchat; choose another --journal"),
-    (nothing, "is empty; if it should be, remove it, or choose another --journal"),
-    (short, "is not a journal of groupchat"),
-    (other_database, "is not a journal of groupchat"),
-    (other_database_in_use, "is not a journal of groupchat"),
-    (empty_folder, "is not a file; choose another --journal"),
-    (full_folder, "is not a file"),
-    (version(2), r"from a newer groupchat \(format 2, and this one reads 1\); upgrade, or choose"),
-    (version(0), "is not a journal of groupchat"),
-    (version(2_000_000), "is not a journal of groupchat"),
-    (only_a_wal, "is gone, but its newest part, .*-wal, is there; put the first back"),
-]
-if os.name == "posix":
-    FOREIGN += [(pipe, "is not a file"), (device, "is not a file")]
-
-
-@pytest.fixture(autouse=True)
-def _close() -> Iterator[None]:
-    yield
-    while OPEN:
-        OPEN.pop().close()
-
-
-def listing(folder: Path) -> dict[str, bytes | None]:
-    return {
-        str(file): file.read_bytes() if stat.S_ISREG(file.stat().st_mode) else None
-        for file in folder.rglob("*")
-    }
-
-
-@pytest.mark.parametrize(("make", "message"), FOREIGN)
-def test_what_is_no_journal_is_refused_without_a_trace(
-    make: Callable[[Path], None], message: str, path: Path
-) -> None:
-    make(path)
-    before = listing(path.parent)
-    with pytest.raises(Unusable, match=message):
-        open_(path)
-    assert listing(path.parent) == before  # not even a lock
-
-
-def test_tables_that_are_not_ours_are_damage(made: Path) -> None:
-    connection = sqlite3.connect(made, isolation_level=None)
-    connection.execute("CREATE TABLE more (a)")
-    connection.close()
-    before = fingerprint(made)
-    with pytest.raises(Damaged, match="its tables are not what they were"):
-        open_(made)
-    assert fingerprint(made) == before
-
-
-def test_a_newer_version_is_noticed_in_the_wal_too(killed: Path, tmp_path: Path) -> None:
-    connection = sqlite3.connect(killed, isolation_level=None)
-    connection.execute("PRAGMA user_version=2")
-    newer = tmp_path / "newer" / killed.name
-    newer.parent.mkdir()
-    for suffix in ("", "-wal"):
-        newer.with_name(newer.name + suffix).write_bytes(
-            killed.with_name(killed.name + suffix).read_bytes()
-        )
-    connection.close()
-    before = fingerprint(newer)
-    for use in (open_, compact, Reader):
-        with pytest.raises(Newer, match="format 2"):
-            use(newer)
-    assert fingerprint(newer) == before
-
-
-@pytest.mark.parametrize("at", [18, 19])
-@pytest.mark.parametrize("change", [1, 3, 64])
-def test_a_byte_that_says_how_sqlite_is_to_write(killed: Path, at: int, change: int) -> None:
-    flipped(killed, at, change)
-    before = fingerprint(killed)
-    with pytest.raises(Damaged, match="its first bytes are not what they were"):
-        open_(killed)
-    assert fingerprint(killed) == before
-    with Reader(killed) as reader:
-        assert len(list(reader.log())) >= 13
-
-
-def test_a_lock_that_is_none(made: Path) -> None:
-    made.with_name(made.name + "-lock").mkdir()
-    with pytest.raises(OSError, match="-lock: unable to open"):
-        open_(made)
-    for use in (Reader, compact, open_):
-        with pytest.raises(Unusable, match="is not a file"):
-            use(Path("/"))
-
-
-@POSIX
-def test_a_path_that_is_too_long_for_sqlite_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="unable to open"):
-        open_(tmp_path.joinpath(*["folder" * 20] * 5) / "chat.journal")
-
-
 # Looks.
 
 
@@ -396,117 +197,3 @@ def test_inspecting_says_whether_anything_is_there(made: Path, path: Path) -> No
     assert inspect(made)
     assert not inspect(path.with_name("other"))
     assert files.FORMAT == 1
-
-
-# What may not be written.
-
-
-def opened_by_another(path: Path) -> str:
-    """Have another process open the journal *path*, one that may not do whatever it likes; return
-    what it says."""
-    code = (
-        "import sys, pathlib; from groupchat.journal import open_journal\n"
-        "try: open_journal(pathlib.Path(sys.argv[1]), lambda f, *a: f(*a)).close()\n"
-        "except OSError as error: print('OSError:', error.strerror or error)\n"
-        "else: print('opened')"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(path)],
-        capture_output=True,
-        text=True,
-        check=True,
-        preexec_fn=mortal,
-    )
-    return done.stdout.strip()
-
-
-def mortal() -> None:
-    """In a process of root's, which is to become a program: let go of the right to disregard
-    permissions."""
-    if os.getuid() == 0:
-        for right in (1, 2, 3):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER
-            ctypes.CDLL(None).prctl(24, right)  # PR_CAPBSET_DROP
-
-
-MORTAL = pytest.mark.skipif(
-    os.name != "posix" or (os.getuid() == 0 and sys.platform != "linux"),
-    reason="root may do anything here",
-)
-
-
-@MORTAL
-def test_a_folder_that_is_not_writable_is_an_error(path: Path) -> None:
-    path.parent.chmod(0o555)
-    assert opened_by_another(path) == "OSError: Permission denied"
-    assert list(path.parent.iterdir()) == []
-    path.parent.chmod(0o755)
-    assert opened_by_another(path) == "opened"
-
-
-@MORTAL
-def test_a_folder_in_which_nothing_can_be_made_is_an_error(path: Path) -> None:
-    path.parent.chmod(0o555)
-    assert opened_by_another(path.parent / "new" / "chat.journal") == "OSError: Permission denied"
-    path.parent.chmod(0o755)
-
-
-@MORTAL
-def test_a_journal_in_a_folder_that_is_not_writable_any_more_is_an_error(made: Path) -> None:
-    whole = listing(made.parent)
-    made.parent.chmod(0o555)
-    assert opened_by_another(made) == "OSError: Permission denied"
-    made.parent.chmod(0o755)
-    assert listing(made.parent) == whole
-
-
-@MORTAL
-def test_a_journal_that_is_not_writable_is_an_error(made: Path) -> None:
-    before = fingerprint(made)
-    for mode in (0o444, 0):
-        made.chmod(mode)
-        assert opened_by_another(made) == "OSError: Permission denied"
-    made.chmod(0o600)
-    assert fingerprint(made) == before
-    assert opened_by_another(made) == "opened"
-
-
-@MORTAL
-def test_a_lock_that_is_read_only_is_an_error(made: Path) -> None:
-    """For it would be shared."""
-    beside = made.with_name(made.name + "-lock")
-    beside.touch()
-    beside.chmod(0o444)
-    assert "-lock: attempt to write a readonly database" in opened_by_another(made)
-    beside.chmod(0o600)
-    assert opened_by_another(made) == "opened"
-
-
-def test_a_disk_that_fails_from_the_start_is_an_error(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: object) -> None:
-        raise sqlite3.OperationalError("database or disk is full")
-
-    monkeypatch.setattr("groupchat.journal.sqlite.publish", full)
-    with pytest.raises(sqlite3.OperationalError):
-        SQLiteStorage(path, call)
-    monkeypatch.undo()
-    open_(path).close()
-
-
-def test_a_journal_can_be_deep_in_folders_that_are_not_there(tmp_path: Path) -> None:
-    path = tmp_path / "a b" / "c?d#e%f" / "chat.journal"
-    open_(path).close()
-    assert inspect(path)
-    one = open_(path)
-    results: list[OSError | None] = []
-    one.append([Record(1, "udp 1", 0, (Join("A"), Send("x")), 1_024)], results.append)
-    one.close()
-    assert lines(open_(path).chat).count(b"\n") == 2
-
-
-def test_a_folder_that_is_a_file_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("mine")
-    with pytest.raises(OSError, match=r"Not a directory|exists"):
-        open_(tmp_path / "file" / "chat.journal")
-    assert (tmp_path / "file").read_text() == "mine"

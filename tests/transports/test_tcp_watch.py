@@ -1,6 +1,7 @@
 """TCP: who takes nothing of what waits for him does not hold his connection open for ever."""
 
 import asyncio
+import contextlib
 import itertools
 import socket
 import sys
@@ -36,34 +37,38 @@ def connect(port: int) -> socket.socket:
     return sock
 
 
-@pytest.mark.parametrize("half_closes", [False, True])
-@in_loop
-async def test_who_takes_nothing_is_given_up(half_closes: bool) -> None:
+@contextlib.asynccontextmanager
+async def asked() -> AsyncIterator[tuple[Recorder, socket.socket]]:
+    """Somebody with little room for what he does not read has asked for something: yield the
+    service that he asked, and him."""
     service = Recorder()
     async with listening(TCP(), service) as listener:
         with connect(listener.port) as client:
             client.send(b"5\n")
             await soon(lambda: bool(service.peers))
-            if half_closes:
-                client.shutdown(socket.SHUT_WR)
-            begun = time.monotonic()
-            service.peers[0].reply(endless())
-            await soon(lambda: bool(service.lost))
-            assert time.monotonic() - begun >= STALLED_SECONDS
+            yield service, client
+
+
+@pytest.mark.parametrize("half_closes", [False, True])
+@in_loop
+async def test_who_takes_nothing_is_given_up(half_closes: bool) -> None:
+    async with asked() as (service, client):
+        if half_closes:
+            client.shutdown(socket.SHUT_WR)
+        begun = time.monotonic()
+        service.peers[0].reply(endless())
+        await soon(lambda: bool(service.lost))
+        assert time.monotonic() - begun >= STALLED_SECONDS
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell how much is taken")
 @in_loop
 async def test_who_takes_little_is_slow_and_not_given_up() -> None:
-    service = Recorder()
-    async with listening(TCP(), service) as listener:
-        with connect(listener.port) as client:
-            client.send(b"5\n")
-            await soon(lambda: bool(service.peers))
-            service.peers[0].reply(endless())
-            async for _ in ticks(STALLED_SECONDS / 10, 6 * STALLED_SECONDS):
-                client.recv(2_000)
-            assert not service.lost
+    async with asked() as (service, client):
+        service.peers[0].reply(endless())
+        async for _ in ticks(STALLED_SECONDS / 10, 6 * STALLED_SECONDS):
+            client.recv(2_000)
+        assert not service.lost
 
 
 @in_loop
@@ -85,17 +90,13 @@ async def test_who_has_taken_everything_may_be_silent_for_as_long_as_he_likes() 
 @pytest.mark.parametrize("waits", [False, True])
 @in_loop
 async def test_who_takes_nothing_while_the_server_closes_is_given_up_sooner(waits: bool) -> None:
-    service = Recorder()
-    async with listening(TCP(), service) as listener:
-        with connect(listener.port) as client:
-            client.send(b"5\n")
-            await soon(lambda: bool(service.peers))
-            begun = time.monotonic()
-            # All that is still to be written may wait here, or some not even be made.
-            service.peers[0].reply(endless() if waits else [b"x" * 16_000_000])
-            service.peers[0].close()
-            await soon(lambda: bool(service.lost))
-            assert time.monotonic() - begun < STALLED_SECONDS
+    async with asked() as (service, _):
+        begun = time.monotonic()
+        # All that is still to be written may wait here, or some not even be made.
+        service.peers[0].reply(endless() if waits else [b"x" * 16_000_000])
+        service.peers[0].close()
+        await soon(lambda: bool(service.lost))
+        assert time.monotonic() - begun < STALLED_SECONDS
 
 
 @in_loop

@@ -1,11 +1,13 @@
 """UDP: floods, send buffers that are full, and networks that fail."""
 
 import asyncio
+import contextlib
 import errno
 import itertools
 import re
+import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
@@ -205,34 +207,37 @@ async def test_no_request_is_taken_while_replies_wait(congested: CongestedSocket
         assert await connection.receive() == b"0"
 
 
+@contextlib.asynccontextmanager
+async def asked(client: socket.socket) -> AsyncIterator[Peer]:
+    """The peer that *client* is, who has asked for something and is a member."""
+    service = Recorder()
+    async with listening(UDP(), service) as listener:
+        client.sendto(b"5", ("127.0.0.1", listener.port))
+        await soon(lambda: bool(service.peers))
+        service.peers[0].welcome()
+        yield service.peers[0]
+
+
 @in_loop
 async def test_a_listener_can_be_closed_while_replies_wait(congested: CongestedSocket) -> None:
-    service = Recorder()
     with datagram_socket() as client:
-        async with listening(UDP(), service) as listener:
-            client.sendto(b"5", ("127.0.0.1", listener.port))
-            await soon(lambda: bool(service.peers))
-            service.peers[0].welcome()
+        async with asked(client) as peer:
             congested.faults += [BlockingIOError() for _ in range(50)]
-            service.peers[0].reply([b"0"])
+            peer.reply([b"0"])
         assert congested.fileno() == -1
-        service.peers[0].reply([b"1"])  # too late, and harmless
+        peer.reply([b"1"])  # too late, and harmless
 
 
 @in_loop
 async def test_what_waits_is_sent_when_the_listener_closes(congested: CongestedSocket) -> None:
-    service = Recorder()
     with datagram_socket() as client:
-        async with listening(UDP(), service) as listener:
-            client.sendto(b"5", ("127.0.0.1", listener.port))
-            await soon(lambda: bool(service.peers))
-            service.peers[0].welcome()
+        async with asked(client) as peer:
             congested.full = True
-            service.peers[0].reply([b"0"])
-            service.peers[0].reply([b"1"])
+            peer.reply([b"0"])
+            peer.reply([b"1"])
             congested.full = False
         assert [client.recv(10), client.recv(10)] == [b"0", b"1"]
-        service.peers[0].reply([b"2"])  # too late, and harmless
+        peer.reply([b"2"])  # too late, and harmless
 
 
 @in_loop

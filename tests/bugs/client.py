@@ -1,0 +1,141 @@
+"""Bugs in what asks a server, and in the terminal programs."""
+
+from tests.bugs.bug import Bug
+
+__all__ = ["BUGS"]
+
+BUGS = [
+    Bug(
+        "nothing that arrives late at a client is thrown away",
+        "client/plain.py",
+        "            if late and late != ILLEGAL_REQUEST and",
+        "            if False and",
+        "tests/cli/test_connect_answers.py -k late_or_twice",
+    ),
+    Bug(
+        "a client that may have joined leaves",
+        "client/plain.py",
+        '        if request.startswith(b"1 "):\n            self._may_be_member = True',
+        "",
+        "tests/cli/test_connect_endings.py -k who_joined_though_the_reply_was_lost",
+    ),
+    Bug(
+        "a server cannot drive a terminal",
+        "client/screen.py",
+        '_CONTROL.sub("\\ufffd", reply.decode(errors="replace"))',
+        'reply.decode(errors="replace")',
+        "tests/cli/test_connect_terminal.py -k drive_the_terminal",
+    ),
+    Bug(
+        "a request is not sent before what it depends on is kept",
+        "client/session.py",
+        "        self._write_down()\n        if message is not None:",
+        "        if message is not None:",
+        "tests/client/test_session.py -k is_kept",
+    ),
+    Bug(
+        "what was not dealt with is told again",
+        "client/session.py",
+        "        if error is None:\n            self.settle()",
+        "        self.settle()",
+        "tests/client/test_session.py -k not_dealt_with",
+    ),
+    Bug(
+        "another socket is tried when ours leads nowhere",
+        "client/redial.py",
+        "            await self._replace(link)",
+        "            pass",
+        "tests/client/test_links.py -k leads_nowhere",
+    ),
+    Bug(
+        "a server cannot make a client keep a reply without end",
+        "client/link.py",
+        "            if len(self._parts) > MAX_REPLY_BYTES:",
+        "            if False:",
+        "tests/client/test_unfit_servers.py -k without_end",
+    ),
+    Bug(
+        "lines are shown before it is noted that they were",
+        "client/conversation.py",
+        "            self._screen.flush()\n            end = self._go_on()",
+        "            end = self._go_on()",
+        "tests/client/test_endings.py -k full_disk",
+    ),
+    Bug(
+        "the number of a new request is on the disk",
+        "client/slots.py",
+        "wait=not told_more",
+        "wait=False",
+        "tests/client/test_statefile.py -k on_the_disk",
+    ),
+    Bug(
+        "a session that was altered is not gone on with",
+        "client/statefile.py",
+        "check != _check(fields)",
+        "False",
+        "tests/client/test_statefile.py -k damaged",
+    ),
+    Bug(
+        "nobody else can read a session",
+        "client/statefile.py",
+        "os.open(beside, flags, 0o600)",
+        "os.open(beside, flags, 0o644)",
+        "tests/client/test_statefile.py -k private",
+    ),
+    Bug(
+        "two programs do not use one session",
+        "client/lock.py",
+        "            _lock(descriptor)\n",
+        "",
+        "tests/client/test_slots.py -k same_time",
+    ),
+    Bug(
+        "Ctrl-C ends a write that does not return",
+        "client/interrupts.py",
+        "        if self._stuck and self._writing() and sys.platform",
+        "        if False and sys.platform",
+        "tests/client/test_endings.py -k ctrl_c",
+    ),
+    Bug(
+        "the terminal is left as it was",
+        "client/connect.py",
+        "                screen.editor.restore()",
+        "                pass",
+        "tests/client/test_terminal.py -k left_as_it_was",
+    ),
+    Bug(
+        "only what the server says counts as heard",
+        "client/session.py",
+        "            if self._client.heard > heard:",
+        "            if True:",
+        "tests/client/test_endings.py -k anything_but",
+    ),
+    Bug(
+        "a session that cannot be kept up is left as it is",
+        "client/slots.py",
+        "            if self._resumed:",
+        "            if False:",
+        "tests/client/test_unkept_sessions.py -k left_as_it_is",
+    ),
+    Bug(
+        "nobody speaks as somebody else",
+        "client/asking.py",
+        "        if self._keyboard.piped:",
+        "        if False:",
+        "tests/client/test_resume.py -k somebody_else",
+    ),
+    Bug(
+        "what is seen of the typed line is what is sent",
+        "client/editor.py",
+        "        self._update()",
+        "        pass",
+        "tests/client/test_follow.py -k typed_line",
+    ),
+    Bug(
+        "the demo checks every byte",
+        "client/demo.py",
+        "    if seen != expected:",
+        "    if len(seen) != len(expected):",
+        "tests/cli/test_demo.py -k byte",
+    ),
+]

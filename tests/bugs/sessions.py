@@ -1,0 +1,94 @@
+"""Bugs in both halves of a session, the server's and the client's."""
+
+from tests.bugs.bug import Bug
+
+__all__ = ["BUGS"]
+
+BUGS = [
+    Bug(
+        "news is told again until it is acknowledged",
+        "core/sessions/answers.py",
+        '        begin, stop, body = ask.mark, ask.mark, b""',
+        "        group.stand(heard.sender, end)\n"
+        '        begin, stop, body = ask.mark, ask.mark, b""',
+        "tests/core/sessions/test_server_news.py -k acknowledged",
+    ),
+    Bug(
+        "a repeat is not carried out again",
+        "core/sessions/server.py",
+        "if ask.number == session.number:",
+        "if ask.number == -1:",
+        "tests/core/sessions/test_server_requests.py -k repeat",
+    ),
+    Bug(
+        "a request that has been overtaken is not carried out",
+        "core/sessions/server.py",
+        "if ask.number < session.number or not self._may_be_repeat(ask, session):",
+        "if ask.number < 0:",
+        "tests/core/sessions/test_server_requests.py -k overtaken",
+    ),
+    Bug(
+        "who has not proved his address gets no more than a cookie",
+        "core/sessions/server.py",
+        "        elif session.address != address:",
+        "        elif session.address == '?':",
+        "tests/core/sessions/test_server_identity.py -k proved",
+    ),
+    Bug(
+        "a message that was altered on its way is not believed",
+        "core/sessions/wire.py",
+        "return message if sealed(message, key) == whole else None",
+        "return message",
+        "tests/core/sessions/test_messages.py -k any_byte_changed",
+    ),
+    Bug(
+        "nothing is told twice",
+        "core/sessions/bookmark.py",
+        "if event.position >= before or joined]",
+        "]",
+        "tests/core/sessions/test_client_news.py -k left_out",
+    ),
+    Bug(
+        "what is no request does not travel as another one",
+        "core/sessions/outbox.py",
+        "any(c in command for c in _NEVER_LEGAL)",
+        "False",
+        "tests/core/sessions/test_client_requests.py -k never_be_legal",
+    ),
+    Bug(
+        "a long message keeps its place when the server was restarted",
+        "core/sessions/outbox.py",
+        '            if part.request.startswith(b"+"):',
+        "            if False:",
+        "tests/core/sessions/test_client_requests.py -k restarted",
+    ),
+    Bug(
+        "nobody can answer in the server's name",
+        "core/sessions/wire.py",
+        "return message if sealed(message, key) == whole else None",
+        "return message if whole[:1] == b'@' else None",
+        "tests/core/sessions/test_client_opening.py -k servers_name",
+    ),
+    Bug(
+        "what is pushed goes on from where its reader is",
+        "core/sessions/answers.py",
+        "return Answer(0, (), Mark(position), stop, end",
+        "return Answer(0, (), _, stop, end",
+        "tests/core/sessions/test_server_news.py",
+    ),
+    Bug(
+        "all that waited is told before the next command is asked",
+        "core/sessions/client.py",
+        "        if self._turns is None or self._turns.fetch_to is None:\n"
+        "            self._outbox.pack",
+        "        if True:\n            self._outbox.pack",
+        "tests/core/sessions/test_client_turns.py -k in_turn",
+    ),
+    Bug(
+        "news that was not asked for is not taken for read",
+        "core/sessions/client.py",
+        "        if turns.fetch_to is None:\n            if not answer.body:",
+        "        if False:\n            if not answer.body:",
+        "tests/core/sessions/test_client_turns.py -k in_turn",
+    ),
+]

@@ -1,0 +1,218 @@
+"""Who follows: connections that are told unasked, one message at a time."""
+
+import pytest
+
+from groupchat.core.sessions import answers
+from groupchat.core.sessions.replies import Opened, decode_reply
+from groupchat.core.sessions.requests import Ask, Open
+from groupchat.core.sessions.wire import Mark
+from groupchat.server import Limits
+from tests.core.sessions.desk import NONCE
+from tests.server.listener import Listener, lines
+from tests.world import Recorder, World
+
+
+def following(world: World, name: str) -> Listener:
+    listener = Listener(world, name)
+    listener.ask(follow=True)
+    return listener
+
+
+def test_who_follows_is_told_unasked_one_message_at_a_time(world: World, bob: Recorder) -> None:
+    alice = following(world, "Alice")
+    assert not alice.peer.pushed
+    world.ask(bob, b"2 one")
+    assert alice.pushes() == [b"Bob: one"]
+    world.ask(bob, b"2 two")
+    world.ask(bob, b"2 three")
+    assert len(alice.peer.pushed) == 1  # he has not taken the first
+    alice.peer.takes_more.pop()()
+    assert alice.pushes()[1:] == [b"Bob: two|Bob: three"]
+    alice.peer.takes_more.pop()()
+    assert len(alice.peer.pushed) == 2
+    world.ask(bob, b"2 four")
+    assert alice.pushes()[2:] == [b"Bob: four"]
+
+
+def test_what_there_was_before_he_followed_is_in_the_answer(world: World, bob: Recorder) -> None:
+    alice = Listener(world, "Alice")
+    world.ask(bob, b"2 one")
+    assert lines(alice.ask(follow=True)) == b"Bob: one"
+    assert not alice.peer.pushed
+
+
+def test_what_does_not_fit_the_answer_follows_it_at_once(world: World, bob: Recorder) -> None:
+    alice = Listener(world, "Alice")
+    world.ask(bob, *[b"2 " + b"x" * 4_000] * 100)
+    answer = alice.ask(follow=True)
+    assert answer.stop < Mark(answer.end)
+    world.turn()
+    assert len(alice.peer.pushed) == 1
+    told = lines(answer).count(b"|") + alice.pushes()[0].count(b"|") + 2
+    assert told == 100
+
+
+def test_while_one_message_is_under_way_also_an_answer_is_followed_by_no_other(
+    world: World, bob: Recorder
+) -> None:
+    alice = following(world, "Alice")
+    world.ask(bob, b"2 one")
+    world.ask(bob, *[b"2 " + b"x" * 4_000] * 100)
+    answer = alice.ask(b"5")
+    assert answer.stop < Mark(answer.end)
+    assert len(alice.peer.pushed) == 1
+    alice.peer.takes_more.pop()()
+    assert len(alice.peer.pushed) == 2
+    assert lines(answer).count(b"|") + alice.pushes()[1].count(b"|") + 2 == 100
+
+
+def test_own_events_are_not_pushed_but_passed(
+    world: World, bob: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = following(world, "Alice")
+    assert alice.ask(b"2 own").results == ("done",)
+    assert not alice.peer.pushed
+    monkeypatch.setattr(answers, "STREAM_REPLY_BYTES", 150)  # names leave no room for news
+    answer = alice.ask(b"2 own", who=True)
+    assert (answer.names, answer.stop) == (("Bob",), alice.mark)
+    assert answer.stop < Mark(answer.end)
+    assert not alice.peer.pushed
+    world.ask(bob, b"2 one")
+    assert alice.pushes() == [b"Bob: one"]
+
+
+def test_an_answer_does_not_repeat_what_is_on_its_way(world: World, bob: Recorder) -> None:
+    """What was pushed arrives before it: they come by one connection."""
+    alice = following(world, "Alice")
+    world.ask(bob, b"2 one")
+    assert alice.mark == Mark(2)
+    answer = alice.ask(b"2 own")
+    assert (answer.begin, answer.stop, lines(answer)) == (Mark(3), Mark(4), b"")
+
+
+def test_while_he_takes_nothing_an_answer_goes_ahead_and_pushing_goes_on_after_it(
+    world: World, bob: Recorder
+) -> None:
+    alice = following(world, "Alice")
+    world.ask(bob, b"2 one")
+    world.ask(bob, b"2 two")
+    assert lines(alice.ask(b"5")) == b"Bob: two"
+    world.ask(bob, b"2 three")
+    assert len(alice.peer.pushed) == 1
+    alice.peer.takes_more.pop()()
+    assert alice.pushes() == [b"Bob: one", b"Bob: three"]
+
+
+def test_who_follows_and_waits_is_told_once(world: World, bob: Recorder) -> None:
+    alice = following(world, "Alice")
+    alice.waits()
+    world.ask(bob, b"2 one")
+    assert lines(alice.last()) == b"Bob: one"
+    world.ask(bob, b"2 two")
+    assert alice.pushes() == [b"Bob: two"]
+
+
+def test_who_waits_by_another_way_than_he_follows_is_followed_no_more(
+    world: World, bob: Recorder
+) -> None:
+    alice = following(world, "Alice")
+    first, alice.peer = alice.peer, Recorder("tcp elsewhere")
+    alice.waits()
+    world.ask(bob, b"2 one")
+    assert lines(alice.last()) == b"Bob: one"
+    world.ask(bob, b"2 two")
+    assert not first.pushed
+    assert not alice.peer.pushed
+
+
+def test_who_asks_by_another_way_is_followed_no_more_by_the_first(
+    world: World, bob: Recorder
+) -> None:
+    alice = following(world, "Alice")
+    world.ask(bob, b"2 one")
+    first, alice.peer = alice.peer, Recorder("tcp elsewhere")
+    assert lines(alice.ask()) == b"Bob: one"  # for nobody knows whether it arrived
+    world.ask(bob, b"2 two")
+    first.takes_more.pop()()
+    assert (len(first.pushed), len(alice.peer.pushed)) == (1, 0)
+    assert lines(alice.ask(follow=True)) == b"Bob: two"
+    world.ask(bob, b"2 three")
+    assert alice.pushes() == [b"Bob: three"]
+    assert len(first.pushed) == 1
+
+
+def test_who_is_gone_follows_no_more(world: World, bob: Recorder) -> None:
+    alice = following(world, "Alice")
+    assert world.server.come(alice.peer).wanted
+    world.ask(bob, b"2 one")
+    world.server.gone(alice.peer)
+    world.ask(bob, b"2 two")
+    alice.peer.takes_more.pop()()
+    assert len(alice.peer.pushed) == 1
+    alice.peer = Recorder("tcp again")
+    assert lines(alice.ask()) == b"Bob: one|Bob: two"  # he never acknowledged the first
+
+
+def test_only_members_follow_and_no_longer_than_they_are_members(
+    world: World, bob: Recorder
+) -> None:
+    """Sessions cost nothing to open; each follower costs something whenever anybody speaks."""
+    peer = Recorder("tcp many")
+    for _ in range(5):
+        opened = decode_reply(world.ask(peer, Open("main", NONCE).encode()) or b"", NONCE)
+        assert isinstance(opened, Opened)
+        token = opened.token
+        world.ask(peer, Ask(token, 1, Mark(0), follow=True).encode())
+    world.ask(peer, Ask(token, 2, Mark(0), (b"1 Late",)).encode())
+    world.ask(bob, b"2 one")
+    assert not peer.pushed  # he was none when he asked for it
+    alice, zed = following(world, "Alice"), following(world, "Zed")
+    alice.ask(b"4")
+    alice.ask(b"1 Alice again")
+    world.ask(bob, b"2 two")
+    assert (alice.pushes(), zed.pushes()[-1:]) == (
+        [b"Zed has joined"],
+        [b"Alice has left the group"],
+    )
+
+
+def test_who_is_sent_away_follows_no_more() -> None:
+    world = World(limits=Limits(idle=30))
+    alice = following(world, "Alice")
+    world.wait(31)
+    alice.ask(b"1 Alice")
+    bob = Recorder("tcp bob")
+    world.ask(bob, b"1 Bob", b"2 one")
+    assert not alice.peer.pushed
+
+
+def test_one_connection_has_one_follower(world: World, bob: Recorder) -> None:
+    alice, zed = Listener(world, "Alice"), Listener(world, "Zed")
+    zed.peer = alice.peer
+    alice.ask(follow=True)
+    alice.ask(follow=True)
+    assert zed.ask(follow=True).number
+    world.ask(bob, b"2 one")
+    assert zed.pushes() == [b"Bob: one"]
+    alice.peer.takes_more.pop()()
+    assert len(alice.peer.pushed) == 1
+
+
+def test_by_datagrams_nobody_follows(world: World, bob: Recorder) -> None:
+    alice = Listener(world, "Alice", datagram=True)
+    alice.ask(follow=True)
+    world.ask(bob, b"2 one")
+    assert not alice.peer.pushed
+
+
+def test_of_those_who_follow_one_who_is_slow_keeps_nobody_waiting(
+    world: World, bob: Recorder
+) -> None:
+    slow, quick = following(world, "Slow"), following(world, "Quick")
+    for _ in range(3):
+        world.ask(bob, b"2 x")
+        quick.peer.takes_more.pop()()
+    assert len(quick.peer.pushed) == 3
+    assert slow.pushes() == [b"Quick has joined"]
+    slow.peer.takes_more.pop()()
+    assert slow.pushes()[1:] == [b"Bob: x|Bob: x|Bob: x"]
