@@ -42,7 +42,7 @@ def test_a_whole_journal(path: Path) -> None:
     assert done.out == (
         f"{path}: {size(path)} bytes, format 1.\n"
         f"15 records in 12 batches, {WHEN}.\n"
-        "16 events, 3 members, 1 pages, snapshot after batch 12.\n"
+        "16 events, 3 members, 1 page, snapshot after batch 12.\n"
         "Everything is as it should be.\n"
     )
     assert fingerprint(path) == before
@@ -109,7 +109,7 @@ def test_beside_a_running_server_and_after_it(tmp_path: Path) -> None:
         assert lines[-1] == "Everything is as it should be."
     assert beside.out.splitlines()[2] == "3 events, 2 members, 0 pages."
     # When the server stopped, Bob's connection ended, so he left.
-    assert after.out.splitlines()[2] == "5 events, 1 members, 1 pages, snapshot after batch 5."
+    assert after.out.splitlines()[2] == "5 events, 1 member, 1 page, snapshot after batch 5."
 
 
 def free_port() -> int:
@@ -129,7 +129,7 @@ def test_a_port_stands_for_the_journal_of_the_server_there() -> None:
         done = ask("check", port)
     assert done.code == 0
     assert done.out.startswith(f"{kept}: ")
-    assert "\n1 events, 1 members, 0 pages.\n" in done.out
+    assert "\n1 event, 1 member, 0 pages.\n" in done.out
 
 
 # What is none.
@@ -279,7 +279,7 @@ def test_the_first_batch_can_be_it(path: Path) -> None:
 
 def test_and_the_last_if_a_snapshot_tells_of_it(path: Path) -> None:
     break_row(path, rows_of(path).batches[-1])
-    damaged(path, "Lost: batch 12 is damaged or missing (1 records).", save(path, 14))
+    damaged(path, "Lost: batch 12 is damaged or missing (1 record).", save(path, 14))
 
 
 def test_every_place_is_named(path: Path) -> None:
@@ -288,7 +288,7 @@ def test_every_place_is_named(path: Path) -> None:
         break_row(path, batches[number - 1])
     damaged(
         path,
-        "Lost: batch 2 is damaged or missing (1 records).",
+        "Lost: batch 2 is damaged or missing (1 record).",
         "Lost: batches 5 to 6 are damaged or missing (2 records).",
         save(path, 12),
     )
@@ -305,7 +305,7 @@ def test_of_very_many_places_the_first_are_named(tmp_path: Path) -> None:
     done = ask("check", path)
     lost = [line for line in done.out.splitlines() if line.startswith("Lost: ")]
     assert lost == [
-        *(f"Lost: batch {n} is damaged or missing (1 records)." for n in range(2, 42, 2)),
+        *(f"Lost: batch {n} is damaged or missing (1 record)." for n in range(2, 42, 2)),
         "Lost: ... and so on, 30 in all.",
     ]
 
@@ -344,7 +344,7 @@ def test_a_damaged_snapshot_can_be_made_again(path: Path) -> None:
     done = ask("check", path)
     assert done.code == 1
     assert done.out.splitlines()[2:] == [
-        "16 events, 3 members, 1 pages.",
+        "16 events, 3 members, 1 page.",
         "Damaged: snapshot 12 is not what was written.",
         make_again(path),
     ]
