@@ -95,11 +95,12 @@ def check(path: Path) -> None:
 
 
 @journal.command(
+    short_help="Write everything that happened to standard output.",
     epilog="""\b
 Examples:
   groupchat journal export > chat.txt
   groupchat journal export --format json 5000 | jq -r 'select(.kind == "said").text'
-"""
+""",
 )
 @click.option(
     "--format",
