@@ -29,7 +29,6 @@ from groupchat.cli.parameters import (
 from groupchat.cli.printable import printable
 from groupchat.cli.program import program, serving
 from groupchat.cli.progress import Progress
-from groupchat.core.peer import UNWANTED, Peer, Reception
 from groupchat.journal import (
     Damaged,
     Journal,
@@ -39,7 +38,7 @@ from groupchat.journal import (
 )
 from groupchat.journal.retention import FOR_EVER, Retention
 from groupchat.server import NO_LIMITS, Limits, Server
-from groupchat.transports import Listener, Service
+from groupchat.transports import Listener
 
 __all__ = ["serve"]
 
@@ -132,8 +131,6 @@ def serve(
     path = _journal_path(journal, port)
     allowed = NO_LIMITS if no_limits else Limits(**limits)
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-        if path is not None:
-            runner.run(_try_to_listen(host, endpoints, port))
         scheduler = _Scheduler(runner.get_loop())
         with contextlib.closing(_open(path, retain or FOR_EVER, scheduler)) as kept:
             runner.run(_serve(host, endpoints, port, path, Server(kept, scheduler, allowed)))
@@ -247,33 +244,8 @@ def _signals() -> Iterator[asyncio.Event]:
             loop.remove_reader(here)
 
 
-async def _try_to_listen(host: str, endpoints: Sequence[Endpoint], port: int) -> None:
-    """See whether that is possible, before there is a journal that nobody needs if it is not.
-
-    Nobody listens while it is read, for that can take a while, and a request that waited at the
-    port, and was repeated meanwhile, would be carried out each time.
-    """
-    for listener in await _listen(_Deaf(), host, endpoints, port):
-        await listener.close()
-
-
-class _Deaf:
-    """A service that takes nothing."""
-
-    unsent_bytes = 0
-
-    def come(self, _: Peer) -> Reception:
-        return UNWANTED
-
-    def receive(self, _: bytes, __: Peer) -> Reception:
-        return UNWANTED
-
-    def gone(self, peer: Peer) -> None:
-        pass
-
-
 async def _listen(
-    server: Service, host: str, endpoints: Sequence[Endpoint], port: int
+    server: Server, host: str, endpoints: Sequence[Endpoint], port: int
 ) -> list[Listener]:
     """Listen at all *endpoints*, or at none. Those without a port of their own share one."""
     tries = 1 if port else _FREE_PORT_TRIES
