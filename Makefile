@@ -13,7 +13,7 @@ help:  ## Show what can be made.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
 
 serve: .venv/base  ## Set up and start the chat server on port 12345 (PORT=... for another).
-	@exec $(BIN)/groupchat serve $(PORT)
+	@GROUPCHAT_MAKE=1 exec $(BIN)/groupchat serve $(PORT)
 
 test: .venv/all .venv/netcat check docs  ## Set up and pass all checks and tests.
 	$(BIN)/coverage erase

@@ -274,6 +274,21 @@ def test_what_the_server_says(page: Path, home: Path) -> None:
     assert shown.splitlines() == expected
 
 
+@posix
+def test_make_serve_says_how_to_choose_another_port(server: RunningServer) -> None:
+    folder = Path(sys.executable).parent
+    done = subprocess.run(
+        [need("make"), "-o", ".venv/base", "serve", f"PORT={server.port}", f"BIN={folder}"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+    line = done.stderr.decode().splitlines()[0]
+    assert line.endswith(f"Choose another port: make serve PORT={server.port % 65_535 + 1}")
+
+
 def test_the_help_line() -> None:
     """So that a change of it leads here, and to the pages that show it."""
     shown = [line for b in all_blocks("text") if b.name for line in b.text.splitlines()]

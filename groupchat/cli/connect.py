@@ -21,6 +21,7 @@ def _number(_ctx: click.Context, _param: click.Parameter, value: float) -> float
 
 
 @click.command(
+    short_help="Chat, at a terminal or in a pipe.",
     epilog="""\b
 Requests:
   1 NAME   join the group
@@ -41,7 +42,7 @@ Examples:
   groupchat connect udp://[::1]:12345
   echo '1 Alice' | groupchat connect --follow 127.0.0.1:12345
   printf '1 Bob\\n5\\n' | groupchat connect 127.0.0.1 12345
-"""
+""",
 )
 @click.option("--transport", "name", metavar="NAME", help="How to connect.  [default: udp]")
 @click.option(

@@ -15,6 +15,7 @@ from groupchat.cli.printable import printable
 from groupchat.cli.program import program
 from groupchat.cli.progress import Progress
 from groupchat.core.lines import removed_line, render
+from groupchat.core.quantity import counted
 from groupchat.journal import Damaged, Unusable
 from groupchat.journal.compaction import compact as compact_journal
 from groupchat.journal.files import FORMAT
@@ -94,11 +95,12 @@ def check(path: Path) -> None:
 
 
 @journal.command(
+    short_help="Write everything that happened to standard output.",
     epilog="""\b
 Examples:
   groupchat journal export > chat.txt
   groupchat journal export --format json 5000 | jq -r 'select(.kind == "said").text'
-"""
+""",
 )
 @click.option(
     "--format",
@@ -212,13 +214,13 @@ def _transcript(path: Path, label: str) -> Iterator[Transcript]:
 def _print(transcript: Transcript, found: Iterable[Entry | Hole | LetGo], show: _Show) -> None:
     """Print what was found, and tell of what was not; then exit with 1."""
     if transcript.let_go:
-        _say(removed_line(transcript.let_go).decode())
+        _say(_removed(transcript.let_go))
     out = _Output()
     for entry in found:
         if isinstance(entry, Entry):
             out.write(show(entry))
         elif isinstance(entry, LetGo):
-            _say(removed_line(entry.events).decode())
+            _say(_removed(entry.events))
         elif transcript.holes <= _SHOWN_TROUBLES:
             _say(f"Lost: {entry}.")
     out.flush()
@@ -265,7 +267,7 @@ def _summary(path: Path, found: Findings) -> str:
     lines = [f"{printable(path)}: {_size(path):,} bytes, format {FORMAT}."]
     if found.first_time is not None and found.last_time is not None:
         lines.append(
-            f"{found.records:,} records in {found.batches:,} batches, "
+            f"{counted(found.records, 'record')} in {counted(found.batches, 'batch', 'batches')}, "
             f"{show_time(found.first_time)} to {show_time(found.last_time)}."
         )
     else:
@@ -274,7 +276,8 @@ def _summary(path: Path, found: Findings) -> str:
         lines.append(f"Events before, not kept any more: {found.let_go:,}.")
     snapshot = "" if found.snapshot is None else f", snapshot after batch {found.snapshot:,}"
     lines.append(
-        f"{found.events:,} events, {found.members:,} members, {found.pages:,} pages{snapshot}."
+        f"{counted(found.events, 'event')}, {counted(found.members, 'member')}, "
+        f"{counted(found.pages, 'page')}{snapshot}."
     )
     return "\n".join(lines)
 
@@ -284,13 +287,19 @@ def _advice(path: Path, found: Findings) -> str:
         return "Nothing can be read. Take the newest backup, if there is one."
     if found.lost:
         return (
-            f"{found.records:,} records can be read. "
+            f"{counted(found.records, 'record')} can be read. "
             f"Save them: {program()} journal export {_quoted(path)} > saved.txt"
         )
     return (
         "The log is whole: nothing that was said is lost. Stop the server, and have the rest made "
         f"again: {program()} journal compact {_quoted(path)}"
     )
+
+
+def _removed(events: int) -> str:
+    """Return the line that members are told for them, but in good English."""
+    line = removed_line(events).decode()
+    return line.replace("events are", "event is") if events == 1 else line
 
 
 def _say(line: str) -> None:

@@ -14,6 +14,8 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
+from groupchat.core.quantity import counted
+
 __all__ = ["WAITING_LINES", "log_to_stderr"]
 
 WAITING_LINES: Final = 1_000
@@ -40,7 +42,8 @@ class _Writer(logging.Handler):
             self._left_out += 1
             return
         if self._left_out:
-            self._lines.put_nowait(f"{self._left_out:,} lines of the log are left out here")
+            lines, are = counted(self._left_out, "line"), "is" if self._left_out == 1 else "are"
+            self._lines.put_nowait(f"{lines} of the log {are} left out here")
             self._left_out = 0
         self._lines.put_nowait(self.format(record))
 

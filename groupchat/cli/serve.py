@@ -27,7 +27,7 @@ from groupchat.cli.parameters import (
     retention,
 )
 from groupchat.cli.printable import printable
-from groupchat.cli.program import program
+from groupchat.cli.program import program, serving
 from groupchat.cli.progress import Progress
 from groupchat.journal import (
     Damaged,
@@ -276,12 +276,12 @@ def _why(error: OSError, name: str, host: str, port: int) -> str:
     if error.errno == errno.EADDRINUSE:
         return (
             f"port {port} ({name}) is in use; is a server running already? "
-            f"Choose another port: {program()} serve {port % MAX_PORT + 1}"
+            f"Choose another port: {serving(port % MAX_PORT + 1)}"
         )
     if isinstance(error, PermissionError):
         return (
             f"port {port} ({name}) is not allowed for you; ports below 1024 are often reserved. "
-            f"Choose another port: {program()} serve {DEFAULT_PORT}"
+            f"Choose another port: {serving(DEFAULT_PORT)}"
         )
     if error.errno == errno.EADDRNOTAVAIL:
         return f"this machine does not have the address {host}. For any it has: --host 0.0.0.0"

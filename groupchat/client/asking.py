@@ -20,10 +20,10 @@ from groupchat.client.leftovers import shown
 from groupchat.client.membership import Membership
 from groupchat.client.session import Session
 
-__all__ = ["WHO", "Asking", "joins"]
+__all__ = ["SEEN", "WHO", "Asking", "joins"]
 
 WHO: Final = b"who"
-_SEEN: Final = b"seen"
+SEEN: Final = b"seen"
 _LEAVE: Final = b"4"
 
 
@@ -57,7 +57,7 @@ class Asking:
         session, keyboard = self._session, self._keyboard
         rejoins = self._rejoins(line)
         keyboard.take()
-        if line == _SEEN:
+        if line == SEEN:
             session.ask_seen()
         elif line == WHO or rejoins:
             self.names_for = line
@@ -66,7 +66,7 @@ class Asking:
             session.submit(line)
             if joins(line):
                 session.ask_who()
-        self.local = [line] if line in {WHO, _SEEN} or rejoins else []
+        self.local = [line] if line in {WHO, SEEN} or rejoins else []
         self._may_rejoin = self._may_rejoin and not joins(line)
         if not _alone(line):
             while (following := keyboard.first) is not None and not _alone(following):
@@ -96,4 +96,4 @@ def joins(line: bytes) -> bool:
 
 
 def _alone(line: bytes) -> bool:
-    return line in {WHO, _SEEN, _LEAVE} or joins(line)
+    return line in {WHO, SEEN, _LEAVE} or joins(line)

@@ -17,13 +17,14 @@ line       what is shown
 
 Whatever is refused is shown as ``Illegal request``. So standard output looks the same as by the
 plain protocol, from which it differs in one thing: all that waits comes with the first request
-that brings news, where a plain reply would be cut to fit a datagram.
+that brings news, where a plain reply would be cut to fit a datagram. Why something was refused is
+told on standard error.
 """
 
 from enum import Enum
 from typing import Final
 
-from groupchat.client.asking import WHO, Asking, joins
+from groupchat.client.asking import SEEN, WHO, Asking, joins
 from groupchat.client.failures import NoAnswer, Over
 from groupchat.client.keyboard import Keyboard
 from groupchat.client.leftovers import Leftovers, leftovers, shown
@@ -34,7 +35,7 @@ from groupchat.client.plain_conversation import PLAIN_HELP
 from groupchat.client.screen import Screen
 from groupchat.client.session import Session
 from groupchat.client.slots import Slot
-from groupchat.core import ILLEGAL_REQUEST
+from groupchat.core import ILLEGAL_REQUEST, Reason
 from groupchat.core.plain import NOT_STORED
 from groupchat.core.sessions.happenings import (
     Behind,
@@ -105,6 +106,7 @@ class Conversation:
         self._ready = False
         self._asking = Asking(session, keyboard, self._we)
         self._told_silence = False
+        self._reasons: set[str] = set()  # that have been told
         self._end: End | None = None
 
     async def run(self) -> End:
@@ -231,9 +233,7 @@ class Conversation:
         if result.word == NOT_STORED_RESULT:
             self._screen.show(NOT_STORED)
         elif not done:
-            self._screen.show(ILLEGAL_REQUEST)
-            if self._screen.interactive:
-                self._screen.tell(f"({why(result.word)})")
+            self._refuse(result.command, why(result.word))
         if joins(result.command):
             self._asking.names_for = result.command if done else None
         if done:
@@ -241,12 +241,23 @@ class Conversation:
         if result.command == b"4" and result.word != NOT_STORED_RESULT:
             self._end = End.LEFT
 
+    def _refuse(self, command: bytes, reason: str) -> None:
+        """Show that *command* was refused, and tell why. In a pipe each reason is told once, for
+        whoever starts us may not read standard error, and then much of it would be waited for."""
+        self._screen.show(ILLEGAL_REQUEST)
+        if self._screen.interactive:
+            self._screen.tell(f"({reason})")
+        elif reason not in self._reasons:
+            self._reasons.add(reason)
+            self._screen.flush()  # what it is about comes first
+            self._screen.tell(f"Not done: {shown(command)} ({reason})")
+
     def _who_is_here(self, who: WhoIsHere) -> None:
         line, self._asking.names_for = self._asking.names_for, None
         if line is None:
             return  # he has not joined, so it is not told
         if not who.member:
-            self._screen.show(ILLEGAL_REQUEST)
+            self._refuse(line, Reason.NOT_A_MEMBER.value)
         elif who.names:
             self._screen.show(", ".join(who.names).encode())
         elif line == WHO and self._screen.interactive:
@@ -256,7 +267,7 @@ class Conversation:
         if not self._ready:
             self._resume(seen)
         elif not seen.member:
-            self._screen.show(ILLEGAL_REQUEST)
+            self._refuse(SEEN, Reason.NOT_A_MEMBER.value)
         elif not self._session.said:
             self._screen.show(b"nothing said yet")
         elif seen.position >= self._session.said:

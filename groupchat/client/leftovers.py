@@ -10,6 +10,7 @@ from attrs import frozen
 
 from groupchat.client.session import Session
 from groupchat.client.slots import Slot
+from groupchat.core.quantity import counted
 
 __all__ = ["SHOWN_CHARACTERS", "Leftovers", "leftovers", "shown"]
 
@@ -38,10 +39,10 @@ class Leftovers:
         ]
         lines += [f"Nobody knows what came of: {shown(command)}" for command in self.unknown]
         if self.unsent:
-            count = len(self.unsent)
             lines.append(
-                f"Not sent: {count:,} line{'s, of which the first is' if count > 1 else ''}: "
-                f"{shown(self.unsent[0])}"
+                f"Not sent: {counted(len(self.unsent), 'line')}"
+                + (", of which the first is" if len(self.unsent) > 1 else "")
+                + f": {shown(self.unsent[0])}"
                 + (" (and whatever follows in the input)" if self.more else "")
             )
         return lines

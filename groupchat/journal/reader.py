@@ -24,6 +24,7 @@ from typing import Final, Self, TypeVar
 
 from attrs import frozen
 
+from groupchat.core.quantity import counted
 from groupchat.journal.chain import Chain
 from groupchat.journal.files import Look, Newer, Unusable, has_wal, inspect, is_served, lock
 from groupchat.journal.peek import Peek
@@ -66,7 +67,7 @@ class Gap:
         which = f"batch {self.first:,} is"
         if self.last > self.first:
             which = f"batches {self.first:,} to {self.last:,} are"
-        records = "" if self.records is None else f" ({self.records:,} records)"
+        records = "" if self.records is None else f" ({counted(self.records, 'record')})"
         return f"{which} damaged or missing{records}"
 
 

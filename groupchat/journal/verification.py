@@ -21,6 +21,7 @@ from attrs import define, field
 
 from groupchat.core.lines import render
 from groupchat.core.pages import Page
+from groupchat.core.quantity import counted
 from groupchat.journal.history import Entry, History, kind_of
 from groupchat.journal.reader import Gap, Reader, Removed
 from groupchat.journal.recovery import recover
@@ -152,7 +153,7 @@ class _Verification:
         members = {sender: (name, joined) for sender, name, joined, *_ in chat["members"]}
         if chat["end"] != history.position:
             self._found.derived.append(
-                f"{which} has {chat['end']:,} events, not {history.position:,}"
+                f"{which} has {counted(chat['end'], 'event')}, not {history.position:,}"
             )
         elif members != history.members:
             wrong.append(f"{which} has other members than the log")

@@ -30,7 +30,7 @@ def test_a_whole_journal(path: Path) -> None:
     assert done.out == (
         f"{path}: {size(path)} bytes, format 1.\n"
         f"15 records in 12 batches, {WHEN}.\n"
-        "16 events, 3 members, 1 pages, snapshot after batch 12.\n"
+        "16 events, 3 members, 1 page, snapshot after batch 12.\n"
         "Everything is as it should be.\n"
     )
     assert fingerprint(path) == before
@@ -98,7 +98,7 @@ def test_beside_a_running_server_and_after_it(tmp_path: Path) -> None:
         assert lines[-1] == "Everything is as it should be."
     assert beside.out.splitlines()[2] == "3 events, 2 members, 0 pages."
     # When the server stopped, Bob's connection ended, so he left.
-    assert after.out.splitlines()[2] == "5 events, 1 members, 1 pages, snapshot after batch 5."
+    assert after.out.splitlines()[2] == "5 events, 1 member, 1 page, snapshot after batch 5."
 
 
 def test_a_port_stands_for_the_journal_of_the_server_there() -> None:
@@ -109,7 +109,7 @@ def test_a_port_stands_for_the_journal_of_the_server_there() -> None:
         done = ask("check", port)
     assert done.code == 0
     assert done.out.startswith(f"{kept}: ")
-    assert "\n1 events, 1 members, 0 pages.\n" in done.out
+    assert "\n1 event, 1 member, 0 pages.\n" in done.out
 
 
 def test_it_tells_how_far_it_is(path: Path) -> None:

@@ -34,7 +34,7 @@ def test_a_damaged_log_is_refused_and_untouched(path: Path) -> None:
     done = ask("compact", path)
     assert (done.code, done.out) == (1, "")
     assert done.err == (
-        f"Error: {path} is damaged: batch 5 is damaged or missing (1 records). "
+        f"Error: {path} is damaged: batch 5 is damaged or missing (1 record). "
         f"Save what can be read: python -m groupchat journal export {path} > saved.txt\n"
     )
     assert fingerprint(path) == before

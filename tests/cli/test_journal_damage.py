@@ -23,7 +23,7 @@ def test_the_first_batch_can_be_it(path: Path) -> None:
 
 def test_and_the_last_if_a_snapshot_tells_of_it(path: Path) -> None:
     break_row(path, rows_of(path).batches[-1])
-    damaged(path, "Lost: batch 12 is damaged or missing (1 records).", save(path, 14))
+    damaged(path, "Lost: batch 12 is damaged or missing (1 record).", save(path, 14))
 
 
 def test_every_place_is_named(path: Path) -> None:
@@ -32,7 +32,7 @@ def test_every_place_is_named(path: Path) -> None:
         break_row(path, batches[number - 1])
     damaged(
         path,
-        "Lost: batch 2 is damaged or missing (1 records).",
+        "Lost: batch 2 is damaged or missing (1 record).",
         "Lost: batches 5 to 6 are damaged or missing (2 records).",
         save(path, 12),
     )
@@ -45,7 +45,7 @@ def test_of_very_many_places_the_first_are_named(tmp_path: Path) -> None:
     done = ask("check", path)
     lost = [line for line in done.out.splitlines() if line.startswith("Lost: ")]
     assert lost == [
-        *(f"Lost: batch {n} is damaged or missing (1 records)." for n in range(2, 42, 2)),
+        *(f"Lost: batch {n} is damaged or missing (1 record)." for n in range(2, 42, 2)),
         "Lost: ... and so on, 30 in all.",
     ]
 
@@ -84,7 +84,7 @@ def test_a_damaged_snapshot_can_be_made_again(path: Path) -> None:
     done = ask("check", path)
     assert done.code == 1
     assert done.out.splitlines()[2:] == [
-        "16 events, 3 members, 1 pages.",
+        "16 events, 3 members, 1 page.",
         "Damaged: snapshot 12 is not what was written.",
         make_again(path),
     ]

@@ -27,7 +27,7 @@ from tests.processes import DEADLINE, Member, RunningServer, run, serving
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="descriptors and pipes are Unix's")
 LOST = (
-    "Lost: batch 5 is damaged or missing (1 records), after 2025-11-22T22:00:03.000Z and before "
+    "Lost: batch 5 is damaged or missing (1 record), after 2025-11-22T22:00:03.000Z and before "
     "2025-11-22T22:00:04.000Z.\n"
     "Who joined or was renamed in what is missing may have a wrong name above.\n"
 )
@@ -136,6 +136,20 @@ def test_what_is_not_kept_any_more_is_told_on_standard_error(tmp_path: Path) -> 
         done = ask(*command, path)
         assert (done.code, done.out) == (0, "Alice: new\n")
         assert done.err == "(4 older events are not kept on this server)\n"
+
+
+def test_what_is_not_kept_any_more_can_be_a_single_event(tmp_path: Path) -> None:
+    path = tmp_path / "old.journal"
+    one = journal(path, Retention(milliseconds=60_000))
+    batch(one, ("udp 1", Join("Alice")))
+    one.now += 200_000
+    batch(one, ("udp 1", Send("new")))
+    while one.tick():
+        pass
+    one.journal.close()
+    done = ask("replay", path)
+    assert (done.code, done.out) == (0, "Alice: new\n")
+    assert done.err == "(1 older event is not kept on this server)\n"
 
 
 def test_what_a_server_lets_go_of_meanwhile_is_told_on_standard_error(
@@ -271,7 +285,7 @@ def test_of_many_holes_the_first_are_told(tmp_path: Path) -> None:
     lines = done.err.splitlines()
     assert len(lines) == 22
     assert [line.partition(",")[0] for line in lines[:20]] == [
-        f"Lost: batch {n} is damaged or missing (1 records)" for n in range(2, 42, 2)
+        f"Lost: batch {n} is damaged or missing (1 record)" for n in range(2, 42, 2)
     ]
     assert lines[20:] == ["Lost: ... and so on, 30 in all.", LOST.splitlines()[1]]
 

@@ -55,7 +55,8 @@ def test_news_is_shown_as_it_comes_while_lines_are_typed(
     follower.type("4")
     assert follower.wait() == 0
     assert watcher.ask(b"5") == b"Alice has left the group"
-    assert follower.out.rest() == follower.err.rest() == []
+    assert follower.out.rest() == []
+    assert follower.err.rest() == ["Not done: 6 (not a request)"]
     assert server.program.process.poll() is None
 
 
@@ -115,6 +116,7 @@ def test_what_has_not_been_read_has_not_been_seen(server: RunningServer, watcher
         "Watcher",
         "not yet seen by all",
     ]
+    assert done.stderr == b"Not done: seen (not a member)\n"
     assert watcher.ask(b"5")
     assert run("connect", *place, stdin=b"seen\n4\n").stdout == b"seen by all\n"
 
@@ -123,6 +125,7 @@ def test_who_is_here_is_nobodys_business_outside(server: RunningServer, watcher:
     assert watcher.ask(b"5") == b""
     done = run("connect", "127.0.0.1", str(server.port), stdin=b"who\n1 Alice\nwho\n4\n")
     assert done.stdout == b"Illegal request\nWatcher\nWatcher\n"
+    assert done.stderr == b"Not done: who (not a member)\n"
 
 
 def test_without_anybody_in_the_group_there_is_nothing_to_follow(server: RunningServer) -> None:
@@ -130,6 +133,7 @@ def test_without_anybody_in_the_group_there_is_nothing_to_follow(server: Running
     done = run("connect", "--follow", url, stdin=b"5\n")
     assert (done.stdout, done.returncode) == (b"Illegal request\n", 1)
     assert done.stderr.decode() == (
+        "Not done: 5 (not a member)\n"
         f"Error: {url}: you are not in the group, so there is nothing to follow. Join: 1 NAME.\n"
     )
 

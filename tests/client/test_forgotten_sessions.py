@@ -82,7 +82,10 @@ def test_who_was_away_for_too_long_is_not_in_the_group_any_more(sessions: Path) 
         server.program.err.until("Alice left")
         assert connect(server, b"5\n") == (
             "Illegal request\n",
-            "You are not in the group any more as Alice. To join again: 1 Alice\n",
+            (
+                "You are not in the group any more as Alice. To join again: 1 Alice\n"
+                "Not done: 5 (not a member)\n"
+            ),
         )
         assert not list(sessions.glob("*.json"))
         assert connect(server, b"1 Alice\n") == ("", "")

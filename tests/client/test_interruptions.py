@@ -88,6 +88,7 @@ def test_a_join_that_was_under_way_makes_a_member(server: RunningServer, watcher
         with Program("connect", "127.0.0.1", str(proxy.port)) as program:
             program.type("6")
             assert program.out.next() == "Illegal request"
+            assert program.err.next() == "Not done: 6 (not a request)"
             proxy.down = True
             program.type("1 Alice")
             assert program.err.next() == "no answer yet, still trying"

@@ -40,7 +40,10 @@ def test_who_asks_for_nothing_is_told_that_there_is_news_and_not_shown_it(
 
 
 def test_who_never_joined_leaves_nothing_behind(server: RunningServer, sessions: Path) -> None:
-    assert connect(server, b"5\n6\n") == ("Illegal request\n" * 2, "")
+    assert connect(server, b"5\n6\n") == (
+        "Illegal request\n" * 2,
+        "Not done: 5 (not a member)\nNot done: 6 (not a request)\n",
+    )
     assert connect(server) == ("", "")
     assert list(sessions.iterdir()) == []
 
@@ -52,11 +55,14 @@ def test_4_leaves_and_forgets(
     assert connect(server, b"1 Alice\n4\n5\n", transport=transport) == ("Watcher\n", "")
     assert watcher.ask(b"5") == b"Alice has joined\nAlice has left the group"
     assert list(sessions.iterdir()) == []
-    assert connect(server, b"5\n", transport=transport) == ("Illegal request\n", "")
+    assert connect(server, b"5\n", transport=transport) == (
+        "Illegal request\n",
+        "Not done: 5 (not a member)\n",
+    )
 
 
 def test_4_from_nobody_is_refused_and_ends_it(server: RunningServer, sessions: Path) -> None:
-    assert connect(server, b"4\n5\n") == ("Illegal request\n", "")
+    assert connect(server, b"4\n5\n") == ("Illegal request\n", "Not done: 4 (not a member)\n")
     assert list(sessions.iterdir()) == []
 
 
@@ -97,7 +103,10 @@ def test_a_session_can_be_chosen_by_its_name(server: RunningServer) -> None:
         "Bob\n",
         "Resuming as Alice; 1 new.\n",
     )
-    assert connect(server, b"who\n", "--as", "Carol") == ("Illegal request\n", "")
+    assert connect(server, b"who\n", "--as", "Carol") == (
+        "Illegal request\n",
+        "Not done: who (not a member)\n",
+    )
 
 
 @pytest.mark.parametrize("options", [[], ["--as", "Alice"]], ids=["in the middle", "--as"])
@@ -158,7 +167,10 @@ def test_two_at_the_same_time_are_two_members(server: RunningServer) -> None:
             for options, name in (["--as", "ALICE"], "Alice"), (["--as", "bob"], "Bob"):
                 assert connect(server, b"5\n", *options) == (
                     "Illegal request\n",
-                    f"Your session as {name} is in use; this is a new one.\n",
+                    (
+                        f"Your session as {name} is in use; this is a new one.\n"
+                        "Not done: 5 (not a member)\n"
+                    ),
                 )
 
 

@@ -58,7 +58,7 @@ def test_several_are(path: Path) -> None:
 def test_the_last_one_is_missed_if_there_is_a_snapshot(path: Path) -> None:
     whole = rows(path)
     flipped(path, where(path, whole[-1]) + 50)
-    assert read(path)[1] == ["batch 173 is damaged or missing (1 records)"]
+    assert read(path)[1] == ["batch 173 is damaged or missing (1 record)"]
 
 
 def test_a_batch_from_another_time_does_not_follow(path: Path) -> None:

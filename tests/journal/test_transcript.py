@@ -145,7 +145,7 @@ def test_after_a_hole_positions_and_times_are_right_again(path: Path) -> None:
     found, transcript = read(path)
     assert found == [
         *whole[:6],
-        Hole("batch 5 is damaged or missing (1 records)", START + 3_000, START + 4_000),
+        Hole("batch 5 is damaged or missing (1 record)", START + 3_000, START + 4_000),
         *whole[8:],
     ]
     assert (transcript.holes, transcript.troubles) == (1, [])
@@ -187,7 +187,7 @@ def test_the_end_can_be_missing(path: Path) -> None:
     found, _ = read(path)
     assert found == [
         *whole[:-1],
-        Hole("batch 12 is damaged or missing (1 records)", START + 9_000, None),
+        Hole("batch 12 is damaged or missing (1 record)", START + 9_000, None),
     ]
 
 
