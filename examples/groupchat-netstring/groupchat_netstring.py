@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from groupchat.core import MAX_REQUEST_BYTES
 from groupchat.transports import Connection, Listener, Service
@@ -53,8 +54,7 @@ class _Peer:
 
     datagram = None  # it is a connection: nothing gets lost, and a reply may have any length
 
-    def __init__(self, writer: asyncio.StreamWriter) -> None:
-        address = writer.get_extra_info("peername")
+    def __init__(self, writer: asyncio.StreamWriter, address: tuple[Any, ...]) -> None:
         host, port, *_ = address
         self.sender = f"netstring {host}:{port} #{next(_numbers)}"
         self.source = source(address)  # of IPv6, a machine can choose the second half
@@ -126,7 +126,11 @@ class _Listener:
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.transport.set_write_buffer_limits(self._service.unsent_bytes)
-        peer = _Peer(writer)
+        address = writer.get_extra_info("peername")
+        if address is None:  # he has gone already
+            writer.close()
+            return
+        peer = _Peer(writer, address)
         reception = self._service.come(peer)
         if not reception.wanted:
             writer.close()

@@ -24,6 +24,7 @@ from typing import Final
 from unicodedata import category, normalize
 
 __all__ = [
+    "MAX_EXPANDED_CHARACTERS",
     "MAX_NAME_CHARACTERS",
     "MAX_TEXT_BYTES",
     "PHRASES",
@@ -34,6 +35,10 @@ __all__ = [
 
 MAX_NAME_CHARACTERS: Final = 32
 """Most characters (Unicode code points, after tidying) in a name."""
+
+MAX_EXPANDED_CHARACTERS: Final = 4 * MAX_NAME_CHARACTERS
+"""Most characters that a name may have in NFKC, which makes 18 of one ligature. Who sends names of
+nothing else would have everybody wait."""
 
 MAX_TEXT_BYTES: Final = 4_000
 """Most bytes (in UTF-8) in a text, and in the part of any request that follows its number."""
@@ -87,8 +92,9 @@ def tidy_name(name: str) -> str | None:
     To tidy is to turn each run of white space (category Zs) into one space, to remove it at
     both ends, and to normalise to NFC. What is left is legal when it has 1 to
     :data:`MAX_NAME_CHARACTERS` characters, none of category Cc, Cf, Cs, Co, Zl or Zp, is not
-    invisible as a whole, and when its :func:`name_key` holds no ``:``, no ``,`` and none of
-    :data:`PHRASES` as whole words, and is neither ``illegal request`` nor ``server error``.
+    invisible as a whole, has no more than :data:`MAX_EXPANDED_CHARACTERS` in NFKC, and when its
+    :func:`name_key` holds no ``:``, no ``,`` and none of :data:`PHRASES` as whole words, and is
+    neither ``illegal request`` nor ``server error``.
     """
     spaced = _SPACES.sub(" ", name).strip(" ")
     if len(spaced) > 4 * MAX_NAME_CHARACTERS:
@@ -97,6 +103,8 @@ def tidy_name(name: str) -> str | None:
     if not 1 <= len(tidied) <= MAX_NAME_CHARACTERS:
         return None
     if any(category(character) in _ILLEGAL_IN_NAME for character in tidied):
+        return None
+    if len(normalize("NFKC", tidied)) > MAX_EXPANDED_CHARACTERS:
         return None
     key = name_key(tidied)
     if not key or _IMITATES_A_LINE.search(key):
@@ -115,6 +123,9 @@ def name_key(name: str) -> str:
     """
     key = name
     for _ in range(4):
+        before = key
         visible = _BLANK.sub(" ", _INVISIBLE.sub("", key))
         key = normalize("NFKC", _SPACES.sub(" ", visible).strip(" ").lower())
+        if key == before:
+            break
     return key

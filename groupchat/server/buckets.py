@@ -4,6 +4,7 @@ What lives here: the counting. What must not: whom it is for, and what becomes o
 too much.
 """
 
+from math import inf
 from typing import Final
 
 from attrs import define
@@ -32,7 +33,8 @@ class Buckets:
     def __init__(self, rate: int | None, burst: float = 2.0, debt: float = 2.0) -> None:
         self._rate = rate
         self._full = 0.0 if rate is None else rate * burst
-        self._empty = 0.0 if rate is None else -rate * debt
+        self.empty = -inf if rate is None else -rate * debt
+        """The greatest debt that is remembered. To be read."""
         self._buckets: dict[str, _Bucket] = {}
 
     def take(self, key: str, now: int, tokens: float = 1) -> float:
@@ -53,7 +55,7 @@ class Buckets:
         filled = (now - bucket.time) * self._rate / 1_000
         level = min(self._full, bucket.tokens + filled) - tokens
         bucket.time = now
-        bucket.tokens = max(level, self._empty)
+        bucket.tokens = max(level, self.empty)
         return level
 
     def wait(self, left: float) -> float:

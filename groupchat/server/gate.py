@@ -41,6 +41,7 @@ class Gate:
         self._all_strangers = Buckets(
             limits.stranger_requests, burst=_BURST_SECONDS, debt=_BURST_SECONDS
         )
+        self._newcomers = Buckets(limits.stranger_requests, debt=_BURST_SECONDS)
         self._connections: dict[str, int] = {}
         self._connected = 0
 
@@ -48,8 +49,11 @@ class Gate:
         """Count the connection of *peer*, if there may be one more.
 
         It is what a stranger asks, and so are his requests on it: else whoever makes a new one for
-        each request could ask as fast as he can connect.
+        each request could ask as fast as he can connect. Who goes on making more than that is
+        refused, which costs less than to have them wait.
         """
+        if self._newcomers.take(peer.source, self._monotonic()) <= self._newcomers.empty:
+            return UNWANTED
         here = self._connections.get(peer.source, 0)
         limits = self._limits
         if limits.connections is not None and self._connected >= limits.connections:
@@ -67,16 +71,17 @@ class Gate:
         if left:
             self._connections[peer.source] = left
 
-    def judge(self, peer: Peer, member: str | None) -> Reception:
+    def judge(self, peer: Peer, member: str | None, commands: int) -> Reception:
         """Return how a request is received.
 
         Args:
             peer: where it came from.
             member: who it is, if that is a member.
+            commands: for how many requests it counts.
         """
         now = self._monotonic()
         if member is not None:
-            left = self._members.take(member, now)
+            left = self._members.take(member, now, commands)
             if left >= 0:
                 return FROM_MEMBER
             if peer.datagram is None:
@@ -84,12 +89,12 @@ class Gate:
             told = left > -2.0 * (self._limits.requests or 0)
             return Reception(known=False, wanted=False, told=told)
         if peer.datagram is None:
-            return self._stranger(peer)
-        left = self._strangers.take(peer.source, now)
+            return self._stranger(peer, commands)
+        left = self._strangers.take(peer.source, now, commands)
         if left < 0 or not (is_here(peer.source) or self._all_strangers.take("", now) >= 0):
             return UNWANTED
         return FROM_STRANGER
 
-    def _stranger(self, peer: Peer) -> Reception:
-        left = self._strangers.take(peer.source, self._monotonic())
+    def _stranger(self, peer: Peer, commands: int = 1) -> Reception:
+        left = self._strangers.take(peer.source, self._monotonic(), commands)
         return Reception(known=False, wanted=True, pause=self._strangers.wait(left))

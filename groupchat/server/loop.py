@@ -10,8 +10,8 @@ Theory. Whatever arrives is gathered, and carried out together, a *batch* at a t
 While the journal writes one batch, the next gathers. Nobody is answered before what the answer
 tells is in the log, so nothing that was told is ever lost; and if the log cannot be written,
 nothing has happened but that those who asked are told so. Only what is accepted is written:
-refusals, requests for news and junk cost the log nothing. All requests of a batch, of whatever
-kind and by whatever transport, are answered in the order in which they came.
+refusals, requests for news and junk cost the log nothing. The requests of one sender, of whatever
+kind, are answered in the order in which they came; the senders take turns.
 """
 
 import logging
@@ -38,6 +38,7 @@ from groupchat.core.peer import UNWANTED, Reception
 from groupchat.core.plain import NOT_STORED, TOO_MANY, UNREADABLE
 from groupchat.core.records import SERVER, Drop, Record
 from groupchat.core.sessions.answers import Answers, Heard
+from groupchat.core.sessions.requests import count_commands
 from groupchat.core.sessions.server import Sessions
 from groupchat.journal.interface import Journal
 from groupchat.journal.storage import Damaged
@@ -128,12 +129,14 @@ class Server:
             return UNWANTED
         sender = self._sender(request, peer)
         member = sender if sender in self._group else None
-        reception = self._gate.judge(peer, member)
+        reception = self._gate.judge(peer, member, count_commands(request))
         if not reception.wanted:
             if reception.told and not request.startswith(b"@"):
                 self._replies.send(Step(peer, request), peer, [TOO_MANY])
             return reception
-        if peer.datagram is not None and (self._over or self._inbox.is_full):
+        if peer.datagram is not None and (
+            self._over or not self._inbox.has_room(peer, known=member is not None)
+        ):
             return UNWANTED
         if member is not None:
             self._silence.heard(member)
@@ -176,7 +179,7 @@ class Server:
     def _turn(self) -> None:
         self._scheduled = False
         if self._over:
-            for _, peer in self._inbox.empty():
+            for _, peer in self._inbox.everything():
                 self._answer(Step(), peer, None)
             return
         self._now = max(self._now, self._scheduler.time())  # in the log, time never goes back
@@ -194,7 +197,7 @@ class Server:
             # As late as can be: who was heard while the last batch was written, stays.
             batch.order(sender, Leave())
         # The last batch is all there is.
-        arrived = self._inbox.batch() if self._stopped is None else self._inbox.empty()
+        arrived = self._inbox.batch() if self._stopped is None else self._inbox.everything()
         for request, peer in arrived:
             if request is None:
                 batch.end(peer)

@@ -43,6 +43,7 @@ class Silence:
         self._ticked = False  # since it was last asked which members are silent
         self._members = dict.fromkeys(map(str, group.members), 0)  # and when they were heard
         self._connections: dict[Peer, _Connection] = {}
+        self._latest: dict[str, Peer] = {}  # of each member, the connection that he has used last
 
     def heard(self, member: str) -> None:
         """Take note that *member* has asked something."""
@@ -52,6 +53,7 @@ class Silence:
     def left(self, member: str) -> None:
         """Forget *member*."""
         self._members.pop(member, None)
+        self._latest.pop(member, None)
 
     def come(self, peer: Peer) -> None:
         """Take note of a connection."""
@@ -59,13 +61,14 @@ class Silence:
 
     def gone(self, peer: Peer) -> None:
         """Forget a connection."""
-        self._connections.pop(peer, None)
+        self._forget(peer)
 
     def used(self, peer: Peer, sender: str) -> None:
         """Take note that *sender* has asked something by *peer*."""
         connection = self._connections.get(peer)
         if connection is not None and sender in self._group:
             connection.member = sender
+            self._latest[sender] = peer
 
     def tick(self) -> list[Peer]:
         """Let a tick pass, and return the connections that no member has used for too long. They
@@ -76,12 +79,12 @@ class Silence:
             return []
         silent = []
         for peer, connection in self._connections.items():
-            if connection.member in self._group:
+            if self._latest.get(connection.member) is peer:
                 connection.since = self._ticks
             elif self._is_too_long(connection.since, self._limits.silence):
                 silent.append(peer)
         for peer in silent:
-            del self._connections[peer]
+            self._forget(peer)
         return silent
 
     def members(self) -> list[str]:
@@ -95,6 +98,11 @@ class Silence:
                 break
             silent.append(sender)
         return silent
+
+    def _forget(self, peer: Peer) -> None:
+        connection = self._connections.pop(peer, None)
+        if connection is not None and self._latest.get(connection.member) is peer:
+            del self._latest[connection.member]
 
     def _is_too_long(self, since: int, limit: int) -> bool:
         return (self._ticks - since) * TICK_SECONDS >= limit

@@ -6,10 +6,9 @@ What lives here: who is connected. What goes over a connection is for its two en
 """
 
 import asyncio
-import functools
 import logging
 import socket
-from typing import Any, Final
+from typing import Final
 
 from groupchat.transports.address import bind, no_such_host, show
 from groupchat.transports.interface import Connection, Listener, Service
@@ -61,7 +60,7 @@ class _Listener:
         self._sockets = sockets
         self._service = service
         self._loop = asyncio.get_running_loop()
-        self._beginning: set[asyncio.Task[object]] = set()
+        self._beginning: set[asyncio.Task[None]] = set()
         self._paused: dict[socket.socket, asyncio.TimerHandle] = {}
         self._all_lost = asyncio.Event()
         try:
@@ -110,17 +109,24 @@ class _Listener:
                 self._loop.remove_reader(sock)
                 self._paused[sock] = self._loop.call_later(ACCEPT_AGAIN_SECONDS, self._resume, sock)
                 return
-            connected.setblocking(False)
             # Who has gone already has no address any more that the socket could tell.
-            begin = self._loop.connect_accepted_socket(
-                functools.partial(self._peer, address), connected
-            )
-            task = self._loop.create_task(begin)
+            peer = TCPPeer(address, self._service, self._buffer, self._lost)
+            if not peer.come():
+                connected.close()  # before it costs any more
+                continue
+            self._peers.add(peer)
+            connected.setblocking(False)
+            task = self._loop.create_task(self._begin(peer, connected))
             self._beginning.add(task)
             task.add_done_callback(self._beginning.discard)
 
-    def _peer(self, address: tuple[Any, ...]) -> TCPPeer:
-        return TCPPeer(address, self._service, self._buffer, self._peers.add, self._lost)
+    async def _begin(self, peer: TCPPeer, connected: socket.socket) -> None:
+        try:
+            await self._loop.connect_accepted_socket(lambda: peer, connected)
+        except OSError as error:
+            log.debug("tcp: a connection is lost: %s", error)
+            connected.close()
+            peer.fail()
 
     def _lost(self, peer: TCPPeer) -> None:
         self._peers.discard(peer)

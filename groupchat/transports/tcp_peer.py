@@ -69,8 +69,7 @@ class TCPPeer(asyncio.BufferedProtocol):
         service: whom to hand his requests to.
         buffer: where what arrives is read to. All peers of an event loop can share one, for it
             is empty again before the next of them reads.
-        begun: called with this when there is a connection.
-        ended: called with this when there is none any more.
+        ended: called with this when there is no connection any more.
     """
 
     datagram = None
@@ -80,7 +79,6 @@ class TCPPeer(asyncio.BufferedProtocol):
         address: tuple[Any, ...],
         service: Service,
         buffer: memoryview,
-        begun: Callable[["TCPPeer"], None],
         ended: Callable[["TCPPeer"], None],
     ) -> None:
         # The number keeps two connections apart that come from one address to two ports.
@@ -89,7 +87,6 @@ class TCPPeer(asyncio.BufferedProtocol):
         self.transport: asyncio.Transport
         self._service = service
         self._buffer = buffer
-        self._begun = begun
         self._ended = ended
         self._arrived = bytearray()
         self._searched = 0  # so many bytes of what arrived hold no line end
@@ -103,20 +100,26 @@ class TCPPeer(asyncio.BufferedProtocol):
         self._watch: Watch
         self._finished = False  # all is written: our half is closed
         self._pause: asyncio.TimerHandle | None = None  # asks too much
-        self._welcome = False
+        self._first_pause = 0.0
+
+    def come(self) -> bool:
+        """Tell the service, before anything else, and return whether this may stay. If so,
+        :meth:`connection_made` has to follow, or :meth:`fail`."""
+        reception = self._service.come(self)
+        self._first_pause = reception.pause
+        return reception.wanted
+
+    def fail(self) -> None:
+        """Take note that there is no connection after all."""
+        self._ended(self)
+        self._service.gone(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self.transport = cast(asyncio.Transport, transport)
         self._watch = Watch(self.transport)
         self.transport.set_write_buffer_limits(self._service.unsent_bytes)
-        self._begun(self)
-        reception = self._service.come(self)
-        self._welcome = reception.wanted
-        if self._welcome:
-            self._wait(reception.pause)
-        else:
-            self.close()
+        self._wait(self._first_pause)
 
     def connection_lost(self, _: Exception | None) -> None:
         """End."""
@@ -127,8 +130,7 @@ class TCPPeer(asyncio.BufferedProtocol):
         self._unsent.clear()
         self._arrived.clear()
         self._ended(self)
-        if self._welcome:
-            self._service.gone(self)
+        self._service.gone(self)
 
     def get_buffer(self, _: int) -> memoryview:
         """Return where to read to."""
@@ -229,6 +231,9 @@ class TCPPeer(asyncio.BufferedProtocol):
         """Take no more of what arrives."""
         self._refused = True
         self._arrived.clear()
+        if self._pause:
+            self._pause.cancel()
+            self._pause = None
         self._watch.hurry()
 
     def _finish(self) -> None:

@@ -77,6 +77,13 @@ BUGS = [
         "tests/core/test_group.py",
     ),
     Bug(
+        "no name takes long to judge",
+        "core/names.py",
+        "> MAX_EXPANDED_CHARACTERS:",
+        "> 10_000:",
+        "tests/core/test_names.py -k expand",
+    ),
+    Bug(
         "no text breaks a line",
         "core/names.py",
         r"\x0a-\x1f",

@@ -117,9 +117,37 @@ BUGS = [
     Bug(
         "whoever asks much does not keep others waiting",
         "server/inbox.py",
-        "if not self._turns and len(self._arrived) <= BATCH_REQUESTS:",
-        "if True:",
+        "itertools.islice(self.everything(), BATCH_REQUESTS)",
+        "self.everything()",
         "tests/server/test_inbox.py -k asks_much",
+    ),
+    Bug(
+        "who has nothing waiting is heard though others have filled the inbox",
+        "server/inbox.py",
+        "or (known and peer.sender not in self._turns)",
+        "",
+        "tests/server/test_inbox.py -k nothing_waiting",
+    ),
+    Bug(
+        "many commands in one request count as many",
+        "server/gate.py",
+        "self._members.take(member, now, commands)",
+        "self._members.take(member, now)",
+        "tests/server/test_limits.py -k many_commands",
+    ),
+    Bug(
+        "who makes connections without end is refused",
+        "server/gate.py",
+        "<= self._newcomers.empty:",
+        "< self._newcomers.empty - 1e9:",
+        "tests/server/test_limits.py -k connections_without_end",
+    ),
+    Bug(
+        "one member does not hold many connections",
+        "server/silence.py",
+        "if self._latest.get(connection.member) is peer:",
+        "if connection.member in self._group:",
+        "tests/server/test_silence.py -k many_connections",
     ),
     Bug(
         "what waits for its turn keeps its order",
@@ -131,8 +159,8 @@ BUGS = [
     Bug(
         "what waits for its turn when a server stops is carried out",
         "server/inbox.py",
-        "[*self._take_turns(), *self._arrived]",
-        "self._arrived",
+        "while self._turns:",
+        "for _ in range(BATCH_REQUESTS):",
         "tests/server/test_stop.py -k turn_when_it_stops",
     ),
 ]

@@ -14,6 +14,13 @@ BUGS = [
         "tests/core/sessions/test_server_news.py -k acknowledged",
     ),
     Bug(
+        "a request that is too long is not looked at",
+        "core/sessions/requests.py",
+        "if len(request) > DATAGRAM_BYTES:",
+        "if False:",
+        "tests/core/sessions/test_messages.py -k too_long",
+    ),
+    Bug(
         "a repeat is not carried out again",
         "core/sessions/server.py",
         "if ask.number == session.number:",

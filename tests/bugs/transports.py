@@ -138,10 +138,17 @@ BUGS = [
         "tests/transports/test_udp_congestion.py -k stays_full",
     ),
     Bug(
+        "a connection that has to wait is closed at once when the server stops",
+        "transports/tcp_peer.py",
+        "            self._pause.cancel()\n            self._pause = None\n",
+        "            pass\n",
+        "tests/transports/test_tcp_listener.py -k has_to_wait",
+    ),
+    Bug(
         "a connection that has to wait is not read",
         "transports/tcp_peer.py",
-        "            self._wait(reception.pause)\n",
-        "            pass\n",
+        "        self._wait(self._first_pause)\n",
+        "        pass\n",
         "tests/transports/test_tcp_lines.py -k has_to_wait",
     ),
 ]

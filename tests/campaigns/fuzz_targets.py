@@ -120,7 +120,8 @@ def tcp(data: bytes) -> None:
     asyncio._set_running_loop(cast(asyncio.AbstractEventLoop, _Loop()))
     service = _Echo()
     buffer = memoryview(bytearray(READ_BYTES))
-    peer = TCPPeer(("192.0.2.1", 5), cast(Service, service), buffer, lambda _: None, lambda _: None)
+    peer = TCPPeer(("192.0.2.1", 5), cast(Service, service), buffer, lambda _: None)
+    peer.come()
     peer.connection_made(_Wire())
     how, rest = (data[0] if data else 0), data[1:]
     answers, half_closes = how & 64, how & 128

@@ -16,7 +16,7 @@ from groupchat.core import (
     name_key,
     tidy_name,
 )
-from groupchat.core.names import PHRASES
+from groupchat.core.names import MAX_EXPANDED_CHARACTERS, PHRASES
 from groupchat.core.plain import NOT_STORED, TOO_MANY, UNREADABLE
 from tests.core.strategies import legal_names, wild_names, wild_texts
 
@@ -130,6 +130,13 @@ def test_a_name_is_kept_as(name: str, kept: str) -> None:
 )
 def test_a_name_may_not_be(name: str) -> None:
     assert tidy_name(name) is None
+
+
+def test_a_name_that_expands_to_very_many_characters_is_none() -> None:
+    """One ligature is a whole sentence, and to compare sentences takes long."""
+    assert tidy_name("\ufdfa" * 7) == "\ufdfa" * 7
+    assert len(name_key("\ufdfa" * 7)) <= MAX_EXPANDED_CHARACTERS
+    assert tidy_name("\ufdfa" * 8) is None
 
 
 def test_no_roster_reads_as_a_refusal() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from groupchat.core.peer import FROM_STRANGER, UNWANTED
+from groupchat.core.peer import FROM_MEMBER, FROM_STRANGER, UNWANTED
 from groupchat.server.inbox import (
     BATCH_REQUESTS,
     CROWDED_BYTES,
@@ -79,25 +79,47 @@ def test_what_waits_for_its_turn_counts_as_waiting(waits: bool) -> None:
     inbox, peer = Inbox(), Recorder("a", datagram=65_507)
     for _ in range(GATHERED_REQUESTS - 1):
         inbox.put(b"5", peer)
-    batch = len(inbox.batch()) if waits else 0
+    batch = len(list(inbox.batch())) if waits else 0
     assert batch in (0, BATCH_REQUESTS)
-    full = [inbox.is_full]
+    room = [inbox.has_room(peer, known=True)]
     for _ in range(batch):
         inbox.put(b"5", peer)
-    full.append(inbox.is_full)
+    room.append(inbox.has_room(peer, known=True))
     inbox.put(b"5", peer)
-    assert [*full, inbox.is_full] == [False, False, True]
-    assert len(inbox.empty()) == GATHERED_REQUESTS
+    assert [*room, inbox.has_room(peer, known=True)] == [True, True, False]
+    assert len(list(inbox.everything())) == GATHERED_REQUESTS
     assert not inbox
 
 
+def test_a_member_who_has_nothing_waiting_is_heard_though_others_have_filled_it(
+    journal: SlowJournal,
+) -> None:
+    world = World(journal)
+    alice, bob, stranger = (Recorder(name, datagram=65_507) for name in ("a", "b", "s"))
+    for peer, name in ((alice, b"1 Alice"), (bob, b"1 Bob")):
+        world.ask(peer, name)
+        journal.written()
+    world.ask(alice, b"2 hi")  # the journal is slow
+    for _ in range(GATHERED_REQUESTS):
+        world.server.receive(b"5", alice)
+    assert world.server.receive(b"5", alice) == UNWANTED
+    assert world.server.receive(b"5", stranger) == UNWANTED
+    assert world.server.receive(b"5", bob) == FROM_MEMBER
+    assert world.server.receive(b"5", bob) == UNWANTED
+    journal.written()
+    world.turn()
+    assert bob.replies[-1] == b"Alice: hi"
+
+
 def test_bytes_that_wait_for_their_turn_count_as_waiting() -> None:
-    inbox, peer = Inbox(), Recorder("a")
+    inbox, peer, other = Inbox(), Recorder("a"), Recorder("b", datagram=65_507)
     request = b"x" * (GATHERED_BYTES // (2 * BATCH_REQUESTS))
     for _ in range(2 * BATCH_REQUESTS + 1):
         pause = inbox.put(request, peer)
     assert pause
-    assert len(inbox.batch()) == BATCH_REQUESTS
+    assert not inbox.has_room(other, known=True)
+    assert len(list(inbox.batch())) == BATCH_REQUESTS
+    assert inbox.has_room(other, known=True)
     assert not inbox.put(request, peer)
     for _ in range(BATCH_REQUESTS):
         pause = inbox.put(request, peer)

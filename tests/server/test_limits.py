@@ -137,6 +137,36 @@ def test_connections_are_counted_with_what_strangers_ask_on_them() -> None:
     assert world.server.come(Recorder("tcp 8 #8", source="198.51.100.1")).pause == 0
 
 
+def test_who_makes_connections_without_end_is_refused() -> None:
+    """To have them wait is no bound: each could be gone, and the next be there, before its turn."""
+    world = World(limits=Limits(stranger_requests=5))
+    wanted = []
+    for number in range(40):
+        peer = Recorder(f"tcp {number} #{number}")
+        wanted.append(world.server.come(peer).wanted)
+        if wanted[-1]:
+            world.server.gone(peer)
+    assert wanted == [True] * 29 + [False] * 11
+    other = Recorder("tcp 40 #40", source="198.51.100.1")
+    assert world.server.come(other).wanted
+    world.now += 600
+    again = [world.server.come(Recorder(f"tcp {n} #{n}")).wanted for n in range(41, 44)]
+    assert again == [True, True, False]
+
+
+@pytest.mark.parametrize("member", [False, True])
+def test_many_commands_in_one_request_are_counted_as_many(member: bool) -> None:
+    world = World(limits=Limits(requests=20, stranger_requests=20))
+    peer = Recorder("tcp 1 #1")
+    opened = decode_reply(world.ask(peer, Open("main", NONCE).encode()) or b"", NONCE)
+    assert isinstance(opened, Opened)
+    if member:
+        world.ask(peer, Ask(opened.token, 1, Mark(0), (b"1 Alice",)).encode())
+    request = Ask(opened.token, 2, Mark(0), (b"5",) * 30).encode()
+    pauses = [world.server.receive(request, peer).pause for _ in range(2)]
+    assert pauses == pytest.approx([0, 1.0 if member else 1.05])
+
+
 def test_a_member_on_a_connection_who_asks_too_much_is_read_more_slowly_and_loses_nothing() -> None:
     world = World(limits=Limits(requests=10))
     alice, bob = joined(world, "a"), joined(world, "b")

@@ -37,7 +37,8 @@ def test_requests_are_gathered_and_carried_out_in_one_turn(world: World) -> None
     assert not alice.replies
     assert len(world.due) == 1
     world.turn()
-    assert alice.replies == [b"", b"Bob has joined\nBob: Hi"]
+    # They take turns, so what he said first is carried out after what she asked second.
+    assert alice.replies == [b"", b"Bob has joined"]
     assert bob.replies == [b"Alice", b""]
     assert not world.due
 

@@ -30,7 +30,7 @@ def test_nobody_is_answered_before_it_is_written_down(journal: SlowJournal) -> N
     world.turn()
     assert (alice.replies, bob.replies) == ([b""], [])
     journal.written()
-    assert alice.replies == [b"", b"Bob has joined\nBob: Hi"]
+    assert alice.replies == [b"", b"Bob has joined"]
     assert bob.replies == [b"Alice", b""]
     assert [[record.commands for record in batch] for batch in journal.batches] == [
         [(Join("Alice"),)],

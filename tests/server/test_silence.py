@@ -54,6 +54,26 @@ def test_a_connection_that_no_member_uses_any_more_is_closed_too() -> None:
     assert [peer.closed for peer in peers] == [True, True, True, False]
 
 
+def test_one_member_does_not_hold_many_connections() -> None:
+    """Else one of them could take all there are."""
+    world = World(limits=Limits(silence=10))
+    peers = [Recorder(f"tcp {n} #{n}") for n in range(3)]
+    assert all(world.server.come(peer).wanted for peer in peers)
+    opened = decode_reply(world.ask(peers[0], Open("main", NONCE).encode()) or b"", NONCE)
+    assert isinstance(opened, Opened)
+    world.ask(peers[0], Ask(opened.token, 1, Mark(0), (b"1 Alice",)).encode())
+    for number, peer in enumerate(peers, 2):
+        world.ask(peer, Ask(opened.token, number, Mark(0)).encode())
+    world.wait(11)
+    assert [peer.closed for peer in peers] == [True, True, False]
+    world.server.gone(peers[2])
+    back = Recorder("tcp 4 #4")
+    assert world.server.come(back).wanted
+    world.ask(back, Ask(opened.token, 9, Mark(0)).encode())
+    world.wait(30)
+    assert not back.closed
+
+
 def test_a_member_who_is_silent_for_long_leaves() -> None:
     world = World(limits=Limits(idle=100))
     alice, bob, cy = joined(world, "a", UDP), joined(world, "b"), joined(world, "c")

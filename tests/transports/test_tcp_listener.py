@@ -10,11 +10,21 @@ from collections.abc import Iterator
 
 import pytest
 
+from groupchat.core.peer import Reception
 from groupchat.transports import load, tcp
 from groupchat.transports.address import bind
 from groupchat.transports.tcp import CONNECTIONS_A_WAKE_UP, TCP
 from tests.processes import DEADLINE, TcpMember
-from tests.transports.recorder import POSIX, Echo, Recorder, in_loop, linked, listening, soon
+from tests.transports.recorder import (
+    POSIX,
+    Echo,
+    Recorder,
+    connected,
+    in_loop,
+    linked,
+    listening,
+    soon,
+)
 
 
 @in_loop
@@ -63,6 +73,44 @@ async def test_a_closing_listener_does_not_wait_for_ever(monkeypatch: pytest.Mon
         service.peers[0].reply(itertools.repeat(b"x" * 65_536))
     await soon(lambda: bool(service.lost))
     writer.transport.abort()
+
+
+@in_loop
+async def test_a_connection_that_has_to_wait_is_closed_at_once_with_the_listener(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tcp, "CLOSING_SECONDS", 3_600)
+    service = Echo()
+    service.welcome = Reception(known=False, wanted=True, pause=3_600)
+    async with listening(TCP(), service) as listener:
+        reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+        writer.write(b"5\n")
+        await soon(lambda: bool(service.come_and_stayed))
+    assert await reader.read() == b""
+    writer.close()
+    assert service.lost == service.come_and_stayed
+    assert not service.requests
+
+
+@in_loop
+async def test_a_connection_that_fails_before_it_begins_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Not on every system can a socket be used whose client has gone already."""
+    service = Echo()
+
+    async def fail(*_: object) -> None:
+        raise OSError("the client has gone")
+
+    async with listening(TCP(), service) as listener:
+        with monkeypatch.context() as patch:
+            patch.setattr(asyncio.get_running_loop(), "connect_accepted_socket", fail)
+            with TcpMember(listener.port):
+                await soon(lambda: bool(service.lost))
+        async with connected(TCP(), listener.port) as connection:
+            await connection.send(b"hello")
+            assert await connection.receive() == b"hello"
+    assert service.lost == service.come_and_stayed
 
 
 @in_loop

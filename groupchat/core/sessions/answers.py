@@ -26,7 +26,7 @@ __all__ = ["ANSWER_EVENTS", "LISTING_BYTES", "STREAM_REPLY_BYTES", "Answers", "H
 STREAM_REPLY_BYTES: Final = 262_144
 """Bytes that a reply on a stream should have."""
 
-LISTING_BYTES: Final = 8_192
+LISTING_BYTES: Final = 16_384
 """Bytes of names in one answer. Each name has to be looked at, so many would keep others waiting;
 whoever wants them all asks on."""
 

@@ -16,6 +16,7 @@ from attrs import frozen
 from groupchat.core.records import SEPARATOR
 from groupchat.core.sessions.wire import (
     COOKIE,
+    DATAGRAM_BYTES,
     NONCE,
     TOKEN,
     VERSION,
@@ -27,7 +28,7 @@ from groupchat.core.sessions.wire import (
     unsealed,
 )
 
-__all__ = ["MAX_COMMANDS", "Ask", "Open", "Request", "decode_request"]
+__all__ = ["MAX_COMMANDS", "Ask", "Open", "Request", "count_commands", "decode_request"]
 
 MAX_COMMANDS: Final = 32
 """Commands that one request may hold."""
@@ -99,10 +100,18 @@ class Ask:
 Request: TypeAlias = Open | Ask
 
 
+def count_commands(request: bytes) -> int:
+    """Return for how many commands *request*, which may be anything, asks at the most: 1 for what
+    is none of this protocol, or has none."""
+    return max(1, request.count(_RS)) if request.startswith(b"@") else 1
+
+
 def decode_request(request: bytes) -> Request | None:
     """Return what *request* asks for; None if it is not a request of this protocol."""
     if request.endswith(b"\n"):
         request = request[: -2 if request.endswith(b"\r\n") else -1]
+    if len(request) > DATAGRAM_BYTES:
+        return None
     message = unsealed(request)
     if message is None:
         return None

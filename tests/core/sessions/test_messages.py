@@ -20,7 +20,7 @@ from groupchat.core.sessions.replies import (
     Who,
     decode_reply,
 )
-from groupchat.core.sessions.requests import Ask, Open, Request, decode_request
+from groupchat.core.sessions.requests import Ask, Open, Request, count_commands, decode_request
 from groupchat.core.sessions.wire import DATAGRAM_BYTES, MAX_NUMBER, SEAL_BYTES, Mark
 from tests.core.sessions.desk import NONCE
 from tests.core.strategies import legal_names
@@ -252,6 +252,22 @@ def test_a_message_cut_short_is_none(message: Request, missing: int) -> None:
 )
 def test_it_is_not_a_request(message: bytes) -> None:
     assert decode_request(sealed(message)) is None
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
+def test_a_request_that_is_too_long_is_none(end: bytes) -> None:
+    request = Ask(TOKEN, 7, Mark(12), (b"2 hi",))
+    room = DATAGRAM_BYTES - len(request.encode())
+    longest = evolve(request, commands=(b"2 hi" + b"!" * room,))
+    assert decode_request(longest.encode() + end) == longest
+    longer = evolve(request, commands=(b"2 hi" + b"!" * (room + 1),))
+    assert decode_request(longer.encode() + end) is None
+
+
+def test_its_commands_can_be_counted_without_a_look_at_it() -> None:
+    assert count_commands(Ask(TOKEN, 7, Mark(12), (b"5",) * 9).encode()) == 9
+    assert count_commands(Ask(TOKEN, 7, Mark(12)).encode()) == 1
+    assert count_commands(b"2 \x1e\x1e\x1e") == 1
 
 
 @pytest.mark.parametrize(

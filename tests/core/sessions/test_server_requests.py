@@ -224,12 +224,13 @@ def parts(command: bytes, *cuts: int) -> list[bytes]:
 
 def test_a_long_command_comes_in_parts_of_their_own_requests_or_together() -> None:
     visitor = al()
-    one, two, three, four = parts(LONG, 1_000, 1_002, 3_000)
+    one, two, three, four, five = parts(LONG, 1_000, 1_002, 2_000, 3_000)
     assert visitor.ask(one).results == ("done",)
     assert visitor.ask(two, three).results == ("done", "done")
+    assert visitor.ask(four).results == ("done",)
     assert said(visitor.desk) == []
     assert len(visitor.desk.log) == 1
-    assert visitor.ask(four, b"2 after").results == ("done", "done")
+    assert visitor.ask(five, b"2 after").results == ("done", "done")
     assert said(visitor.desk) == ["Al: " + LONG[2:].decode(), "Al: after"]
 
 
@@ -306,15 +307,29 @@ def test_the_first_part_begins_anew() -> None:
         ([b"~0 +0 2 x", b"+6 "], ["done", "not-a-request"]),
         ([b"~0 2 \xc3", b"+3 \xa9"], ["done", "done"]),
         ([b"~0 2 \xc3", b"+3 x"], ["done", "not-a-request"]),
-        ([b"~0 " + b"2 " + b"x" * 4_001], ["not-a-request"]),
-        ([b"~0 " + LONG, b"+4002 "], ["done", "done"]),
-        ([b"~0 " + LONG, b"+4002 x"], ["done", "not-a-request"]),
-        ([b"~0 " + LONG, b"~4002 x", b"+4002 "], ["done", "not-a-request", "incomplete"]),
     ],
 )
 def test_parts_are_joined_and_then_read(commands: list[bytes], results: list[str]) -> None:
-    """On a stream, where requests can be so long."""
-    visitor = Visitor(Desk(), "tcp a #1", None).open().joined("Al")
+    visitor = al()
+    assert list(visitor.ask(*commands).results) == results
+    assert len(said(visitor.desk)) == (results[-1] == "done")
+
+
+@pytest.mark.parametrize(
+    ("commands", "results"),
+    [
+        ([b"+4002 "], ["done"]),
+        ([b"+4002 x"], ["not-a-request"]),
+        ([b"~4002 x", b"+4002 "], ["not-a-request", "incomplete"]),
+    ],
+)
+def test_no_more_is_joined_than_a_request_may_have(
+    commands: list[bytes], results: list[str]
+) -> None:
+    visitor = al()
+    for start in range(0, len(LONG), 1_000):
+        part = b"~%d %b" % (start, LONG[start : start + 1_000])
+        assert visitor.ask(part).results == ("done",)
     assert list(visitor.ask(*commands).results) == results
     assert len(said(visitor.desk)) == (results[-1] == "done")
 

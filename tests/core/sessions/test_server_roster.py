@@ -53,13 +53,13 @@ def test_a_long_list_comes_in_several_answers(datagram: int | None) -> None:
 
 def test_even_on_a_stream_so_many_names_are_looked_at_for_one_answer_and_no_more() -> None:
     visitor = al(datagram=None)
-    everybody = [f"{number:03}".ljust(MAX_NAME_CHARACTERS, "\u20ac") for number in range(200)]
+    everybody = [f"{number:03}".ljust(MAX_NAME_CHARACTERS, "\u20ac") for number in range(400)]
     for name in everybody:
         visitor.desk.plain(name)
     names, news = names_in_answers(visitor)
     assert [name for some in names for name in some] == everybody[::-1]
-    assert [len(some) for some in names] == [89, 89, 22]
-    assert news[0].count(b"\n") == 200
+    assert [len(some) for some in names] == [178, 178, 44]
+    assert news[0].count(b"\n") == 400
 
 
 def test_on_a_stream_a_line_is_whole_whatever_names_stand_before_it(
