@@ -56,6 +56,20 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     return Scheduler(config, log) if config.getvalue("dist") == "load" else None
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Spread the deliberate bugs, many of which have a test wait in vain, so that while one waits
+    the others have something to do."""
+    bugs = [item for item in items if item.nodeid.startswith("tests/test_deliberate_bugs.py")]
+    others = [item for item in items if item not in set(bugs)]
+    if bugs and others:
+        share = -(-len(others) // len(bugs))
+        items[:] = [
+            item
+            for number, bug in enumerate(bugs)
+            for item in (bug, *others[number * share : (number + 1) * share])
+        ]
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """Of ``-n auto`` make two workers a core: much of the time, a test waits for a process."""
