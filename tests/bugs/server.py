@@ -53,7 +53,7 @@ BUGS = [
     Bug(
         "a connection whose member has left is not kept for ever",
         "server/silence.py",
-        "            if connection.member in self._group:",
+        "            if self._latest.get(connection.member) is peer:",
         "            if connection.member:",
         "tests/server/test_silence.py -k any_more",
     ),

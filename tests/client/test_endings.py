@@ -119,7 +119,7 @@ def test_a_pipe_gives_up_in_the_end_and_the_next_goes_on(
             ]
             assert tells(last, url, "no answer")
         # Nobody is there, so what is known is kept.
-        done = run("connect", "--timeout", "0.1", url, stdin=b"5\n")
+        done = run("connect", "--timeout", "0.1", url, stdin=b"5\n", silent=True)
         assert done.returncode == KEPT
         assert done.stderr.decode().splitlines()[1:-1] == [
             "Not answered yet, and to be asked again the next time: 2 hi",
