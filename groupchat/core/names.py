@@ -121,11 +121,11 @@ def name_key(name: str) -> str:
     the key, and those that print as a blank count as white space, so that a name cannot be
     doubled by hiding one in it.
     """
-    key = name
-    for _ in range(4):
-        before = key
-        visible = _BLANK.sub(" ", _INVISIBLE.sub("", key))
-        key = normalize("NFKC", _SPACES.sub(" ", visible).strip(" ").lower())
-        if key == before:
-            break
-    return key
+    once = _folded(name)
+    twice = _folded(once)
+    return once if once == twice else _folded(_folded(twice))
+
+
+def _folded(name: str) -> str:
+    visible = _BLANK.sub(" ", _INVISIBLE.sub("", name))
+    return normalize("NFKC", _SPACES.sub(" ", visible).strip(" ").lower())
