@@ -115,13 +115,13 @@ class Editor:
         with contextlib.suppress(self._termios.error):
             return self._termios.tcgetattr(sys.stdin.fileno())
 
-    def _set(self, modes: Any) -> None:  # noqa: ANN401
+    def _set(self, modes: Any) -> None:  # noqa: ANN401  as termios has it
         if modes is not None:
             with contextlib.suppress(self._termios.error):  # it is gone
                 self._termios.tcsetattr(sys.stdin.fileno(), self._termios.TCSANOW, modes)
 
 
-def _imported(name: str) -> Any:  # noqa: ANN401
+def _imported(name: str) -> Any:  # noqa: ANN401  a module, or None: mypy knows it by no name
     """Return a module that not every system has; else None."""
     try:
         return importlib.import_module(name)
@@ -129,7 +129,7 @@ def _imported(name: str) -> Any:  # noqa: ANN401
         return None
 
 
-def _forced_update(readline: Any) -> Any:  # noqa: ANN401
+def _forced_update(readline: Any) -> Any:  # noqa: ANN401  a function of C, which has no types
     """Return GNU readline's function that draws the line anew; None if it cannot be had."""
     if "GNU" not in (getattr(readline, "__doc__", None) or ""):
         return None

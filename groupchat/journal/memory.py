@@ -23,7 +23,7 @@ class MemoryJournal:
         self.chat = Chat()
         self._retention = retention
 
-    def append(self, records: Sequence[Record], done: Done) -> None:  # noqa: ARG002
+    def append(self, records: Sequence[Record], done: Done) -> None:  # noqa: ARG002  it keeps none
         """Call *done* at once."""
         done(None)
 

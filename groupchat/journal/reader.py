@@ -277,6 +277,7 @@ class Reader:
         self.served = not self._alone and is_served(self._path)
         if self._peek is None or not self.served or tries > TRIES:
             return False
+        # The server is at work on the file, and there is nothing that would tell when it has done.
         time.sleep(_PAUSE_SECONDS * (tries - 1))
         self._peek.close()
         with contextlib.suppress(Damaged):

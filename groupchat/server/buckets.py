@@ -33,7 +33,7 @@ class Buckets:
     def __init__(self, rate: int | None, burst: float = 2.0, debt: float = 2.0) -> None:
         self._rate = rate
         self._full = 0.0 if rate is None else rate * burst
-        self.empty = -inf if rate is None else -rate * debt
+        self.floor = -inf if rate is None else -rate * debt
         """The greatest debt that is remembered. To be read."""
         self._buckets: dict[str, _Bucket] = {}
 
@@ -55,7 +55,7 @@ class Buckets:
         filled = (now - bucket.time) * self._rate / 1_000
         level = min(self._full, bucket.tokens + filled) - tokens
         bucket.time = now
-        bucket.tokens = max(level, self.empty)
+        bucket.tokens = max(level, self.floor)
         return level
 
     def wait(self, left: float) -> float:

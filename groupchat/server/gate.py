@@ -4,9 +4,10 @@ Members are counted one by one, so nobody can use up what is another's; whoever 
 the group is counted by his address, and all such addresses together, for addresses can be made
 up. Nothing here costs more than a look into a dictionary, since this is where a flood ends.
 
-Over the limit, a connection is read more slowly, and loses nothing. A member by datagrams is told
-so, but no more often than he may ask; and a stranger gets no answer, for that could go to
-somebody else whose address he has put on his request.
+Over the limit, a connection is read more slowly, and loses nothing; a new one of an address that
+makes them without end is refused. A member by datagrams is told so, but no more often than he may
+ask; and a stranger gets no answer, for that could go to somebody else whose address he has put on
+his request.
 """
 
 from collections.abc import Callable
@@ -52,7 +53,7 @@ class Gate:
         each request could ask as fast as he can connect. Who goes on making more than that is
         refused, which costs less than to have them wait.
         """
-        if self._newcomers.take(peer.source, self._monotonic()) <= self._newcomers.empty:
+        if self._newcomers.take(peer.source, self._monotonic()) <= self._newcomers.floor:
             return UNWANTED
         here = self._connections.get(peer.source, 0)
         limits = self._limits

@@ -12,7 +12,7 @@ from attrs import field, frozen
 __all__ = ["NO_LIMITS", "Limits"]
 
 
-def _limit(default: int, text: str) -> Any:  # noqa: ANN401
+def _limit(default: int, text: str) -> Any:  # noqa: ANN401  as attrs has it, for any field
     return field(default=default, metadata={"help": text})
 
 

@@ -240,6 +240,8 @@ class Server:
                 self._trouble.unreadable(step.peer.sender if step.peer else SERVER, error)
                 reply = [UNREADABLE]
             except Exception:
+                # A mistake of ours. It must be seen, and must not cost the others of the batch
+                # that their records, which are in the log, are applied and answered.
                 log.exception("could not carry out what %s asked", step.peer and step.peer.sender)
             if step.peer is not None:
                 self._answer(step, step.peer, reply)

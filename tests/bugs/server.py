@@ -138,8 +138,8 @@ BUGS = [
     Bug(
         "who makes connections without end is refused",
         "server/gate.py",
-        "<= self._newcomers.empty:",
-        "< self._newcomers.empty - 1e9:",
+        "<= self._newcomers.floor:",
+        "< self._newcomers.floor - 1e9:",
         "tests/server/test_limits.py -k connections_without_end",
     ),
     Bug(

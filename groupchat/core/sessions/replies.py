@@ -73,7 +73,7 @@ def code(reason: Reason) -> str:
     return reason.name.lower().replace("_", "-")
 
 
-def _key() -> Any:  # noqa: ANN401
+def _key() -> Any:  # noqa: ANN401  as attrs has it: what it returns stands for the field
     """Return the field for the key of a reply, which is in its checksum alone."""
     return field(default="", kw_only=True, repr=False, eq=False)
 

@@ -23,6 +23,14 @@ def test_who_is_here_is_everybody_else_the_newest_first() -> None:
     assert Visitor(visitor.desk, "udp z").open().joined("Di").ask(who=0).names == ("Cy", "Bo", "Al")
 
 
+def crowd(visitor: Visitor, count: int) -> list[str]:
+    """Have so many join whose names are as long as can be, and return these."""
+    names = [f"{number:03}".ljust(MAX_NAME_CHARACTERS, "\u20ac") for number in range(count)]
+    for name in names:
+        visitor.desk.plain(name)
+    return names
+
+
 def names_in_answers(visitor: Visitor) -> tuple[list[tuple[str, ...]], list[bytes]]:
     """Return the names of one answer after the other, to the last, and their news."""
     names: list[tuple[str, ...]] = []
@@ -41,9 +49,7 @@ def names_in_answers(visitor: Visitor) -> tuple[list[tuple[str, ...]], list[byte
 @pytest.mark.parametrize("datagram", [1_200, 65_507, None])
 def test_a_long_list_comes_in_several_answers(datagram: int | None) -> None:
     visitor = al(datagram=datagram)
-    everybody = [f"{number:03}".ljust(MAX_NAME_CHARACTERS, "\u20ac") for number in range(30)]
-    for name in everybody:
-        visitor.desk.plain(name)
+    everybody = crowd(visitor, 30)
     names, news = names_in_answers(visitor)
     assert [name for some in names for name in some] == everybody[::-1]
     assert len(names) == (3 if datagram else 1)
@@ -53,9 +59,7 @@ def test_a_long_list_comes_in_several_answers(datagram: int | None) -> None:
 
 def test_even_on_a_stream_so_many_names_are_looked_at_for_one_answer_and_no_more() -> None:
     visitor = al(datagram=None)
-    everybody = [f"{number:03}".ljust(MAX_NAME_CHARACTERS, "\u20ac") for number in range(400)]
-    for name in everybody:
-        visitor.desk.plain(name)
+    everybody = crowd(visitor, 400)
     names, news = names_in_answers(visitor)
     assert [name for some in names for name in some] == everybody[::-1]
     assert [len(some) for some in names] == [178, 178, 44]
