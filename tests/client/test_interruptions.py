@@ -59,6 +59,15 @@ def test_what_was_under_way_when_it_was_ended_is_done_once(
     assert seen.count(b"Alice: hi") == (0 if arrives else 1)
 
 
+def kill_unanswered(program: Program, proxy: Proxy, line: str) -> None:
+    """Have *program* ask *line*, which does not arrive, and kill it while it asks again."""
+    proxy.down = True
+    program.type(line)
+    assert program.err.next() == "no answer yet, still trying"
+    program.process.kill()
+    program.wait()
+
+
 @POSIX
 def test_what_was_under_way_can_turn_out_to_be_refused(
     server: RunningServer, watcher: Member
@@ -67,11 +76,7 @@ def test_what_was_under_way_can_turn_out_to_be_refused(
         with Program("connect", "127.0.0.1", str(proxy.port)) as program:
             program.type("1 Alice")
             assert program.out.next() == "Watcher"
-            proxy.down = True
-            program.type("3 Bob")
-            assert program.err.next() == "no answer yet, still trying"
-            program.process.kill()
-            program.wait()
+            kill_unanswered(program, proxy, "3 Bob")
         assert watcher.ask(b"3 Bob") == b"Alice has joined"
         proxy.down = False
         done = run("connect", "127.0.0.1", str(proxy.port), stdin=b"who\n5\n")
@@ -89,11 +94,7 @@ def test_a_join_that_was_under_way_makes_a_member(server: RunningServer, watcher
             program.type("6")
             assert program.out.next() == "Illegal request"
             assert program.err.next() == "Not done: 6 (not a request)"
-            proxy.down = True
-            program.type("1 Alice")
-            assert program.err.next() == "no answer yet, still trying"
-            program.process.kill()
-            program.wait()
+            kill_unanswered(program, proxy, "1 Alice")
         proxy.down = False
         done = run("connect", "127.0.0.1", str(proxy.port), stdin=b"who\n")
     assert done.stdout == b"Watcher\n"
