@@ -2,21 +2,32 @@
 
 import os
 import sys
-from typing import Any
+from importlib import import_module
+from typing import Any, Final
 
 import click
 
 from groupchat import __version__
-from groupchat.cli.connect import connect
-from groupchat.cli.demo import demo
-from groupchat.cli.journal import journal
-from groupchat.cli.serve import serve
 
 __all__ = ["main"]
 
+_COMMANDS: Final = ("connect", "demo", "journal", "serve")
+"""Each is what its module of this name calls so, too."""
+
 
 class _Commands(click.Group):
-    """Turns what the system refuses, a full disk say, into one line."""
+    """Imports a command when it is asked for: most of the time that a client takes to start would
+    go to what only a server needs. Turns what the system refuses, a full disk say, into one line.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  as click has it
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"groupchat.cli.{cmd_name}"), cmd_name)
+        return command
 
     def main(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401  as click has it
         try:
@@ -42,9 +53,3 @@ def main() -> None:
     Members join, write, rename, leave, and get what they missed whenever they contact the
     server.
     """
-
-
-main.add_command(serve)
-main.add_command(connect)
-main.add_command(demo)
-main.add_command(journal)

@@ -24,11 +24,11 @@ from groupchat.cli.parameters import (
     Endpoint,
     default_journal,
     endpoint,
-    retention,
 )
 from groupchat.cli.printable import printable
 from groupchat.cli.program import program, serving
 from groupchat.cli.progress import Progress
+from groupchat.cli.retention import retention
 from groupchat.journal import (
     Damaged,
     Journal,

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from groupchat.cli import main
-from groupchat.cli.parameters import retention
+from groupchat.cli.retention import retention
 from groupchat.journal.retention import Retention
 from groupchat.journal.transcript import Transcript
 from tests.processes import eventually, serving
