@@ -104,6 +104,13 @@ def test_a_command_can_be_written_as_the_request_that_asks_for_it(command: Comma
     assert decode(request(command).encode()) == command
 
 
+@pytest.mark.parametrize("request_", ["1 Alice", "2  Hi ", "3 Bob", "4", "5"])
+def test_the_request_that_asks_for_a_command_is_written_as_it_came(request_: str) -> None:
+    command = decode(request_.encode())
+    assert not isinstance(command, Refused)
+    assert request(command) == request_
+
+
 def test_what_is_no_command_at_all_cannot_be_written() -> None:
     with pytest.raises(AssertionError, match="'5'"):
         request(cast("Command", "5"))
