@@ -10,15 +10,21 @@ from typing import TypeAlias
 from zlib import crc32
 
 import pytest
-from hypothesis import HealthCheck, is_hypothesis_test, settings
+from hypothesis import HealthCheck, Phase, is_hypothesis_test, settings
 
-from tests.processes import Member, RunningServer, serving
+from tests.processes import MEANT_TO_FAIL, Member, RunningServer, serving
 
 # Speed is measured in bench/, on a quiet machine; here a slow example is no failure.
 settings.register_profile(
     "default", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
-settings.load_profile("default")
+settings.register_profile(  # one example is enough, and it need not be the smallest
+    "meant to fail",
+    settings.get_profile("default"),
+    phases=[Phase.explicit, Phase.generate],
+    report_multiple_bugs=False,
+)
+settings.load_profile("meant to fail" if MEANT_TO_FAIL else "default")
 
 UNMEASURED = {
     "test_a_command_is_the_same_work_with_any_number_of_members",
