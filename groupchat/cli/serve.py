@@ -230,10 +230,15 @@ def _signals() -> Iterator[asyncio.Event]:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     here, there = socket.socketpair()
+
+    def caught() -> None:
+        here.recv(4_096)  # or the loop would turn without a pause until the end
+        stop.set()
+
     with here, there:
         here.setblocking(False)
         there.setblocking(False)
-        loop.add_reader(here, stop.set)
+        loop.add_reader(here, caught)
         signal.set_wakeup_fd(there.fileno())
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: None)  # the socket tells
