@@ -83,10 +83,10 @@ def pytest_xdist_auto_num_workers() -> int:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Have every third test measure the coverage of the processes that it starts. In all of them
+    """Have every sixth test measure the coverage of the processes that it starts. In all of them
     that would take more time than the tests, and show no more."""
     with pytest.MonkeyPatch.context() as patch:
-        if crc32(item.nodeid.encode()) % 3:
+        if crc32(item.nodeid.encode()) % 6:
             patch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
         return (yield)
 

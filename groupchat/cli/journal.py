@@ -18,7 +18,7 @@ from groupchat.core.lines import removed_line, render
 from groupchat.core.quantity import counted
 from groupchat.journal import Damaged, Unusable
 from groupchat.journal.compaction import compact as compact_journal
-from groupchat.journal.files import FORMAT
+from groupchat.journal.files import FORMAT, InUse
 from groupchat.journal.history import Entry
 from groupchat.journal.transcript import (
     Hole,
@@ -183,6 +183,8 @@ def _user_errors(path: Path, what: str = "read") -> Iterator[None]:
     """Turn what can be wrong with the journal *path* into one line."""
     try:
         yield
+    except InUse as error:
+        raise click.ClickException(printable(f"{error.problem}. Stop the server first.")) from error
     except Unusable as error:
         raise click.ClickException(printable(f"{error.problem}.")) from error
     except Damaged as error:

@@ -13,6 +13,7 @@ __all__ = [
     "DEFAULT_PORT",
     "MAX_PORT",
     "PORT",
+    "TO_PORT",
     "Endpoint",
     "application_folder",
     "default_journal",
@@ -26,7 +27,16 @@ DEFAULT_PORT: Final = 12345
 MAX_PORT: Final = 65_535
 """The highest port there is."""
 
-PORT: Final = click.IntRange(0, MAX_PORT)
+
+class _Port(click.IntRange):
+    name = "port"  # what a word is said not to be
+
+
+PORT: Final = _Port(0, MAX_PORT)
+"""A port, or 0 for any that is free."""
+
+TO_PORT: Final = _Port(1, MAX_PORT)
+"""A port to connect to."""
 
 
 @frozen

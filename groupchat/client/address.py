@@ -63,6 +63,8 @@ def parse(
         port = port if said is None else said
     elif not where.strip():
         raise ValueError("HOST is empty.")
+    elif where.isdecimal():  # in the eyes of the system, it is the address 0.0.48.57
+        raise ValueError(f"{where} is a port, and HOST is missing. For this machine: 127.0.0.1")
     return Address(
         default_transport if transport is None else transport,
         host,

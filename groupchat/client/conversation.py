@@ -129,7 +129,11 @@ class Conversation:
                 else:
                     self._handle(happening)
             self._screen.flush()
-            end = self._go_on()
+            try:
+                end = self._go_on()
+            except Over:
+                self._session.settle()  # it is for what comes next that it cannot go on
+                raise
             if end is not None:
                 self._session.settle()
                 return end

@@ -84,6 +84,10 @@ class Unusable(Exception):
         self.problem = problem
 
 
+class InUse(Unusable):
+    """Somebody writes to it."""
+
+
 class Newer(Unusable):
     """It is from a newer version."""
 
@@ -168,7 +172,7 @@ def lock(path: Path) -> sqlite3.Connection:
     except sqlite3.Error as error:
         held.close()
         if is_busy(error):
-            raise Unusable(
+            raise InUse(
                 f"{path} is in use",
                 "is a server running already? Stop it, or choose another port or another --journal",
             ) from error

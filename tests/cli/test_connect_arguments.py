@@ -115,6 +115,7 @@ def test_what_is_not_said_has_a_default(
         (["localhost:0"], "is not like 127.0.0.1:12345"),
         (["[::1"], "is not like 127.0.0.1:12345"),
         (["localhost:1", "1"], "HOST says the port"),
+        (["12345"], "12345 is a port, and HOST is missing. For this machine: 127.0.0.1"),
         ([""], "HOST is empty"),
         ([" "], "HOST is empty"),
         (["--as", "Alice", "--plain", "localhost"], "leave out --plain"),
@@ -130,7 +131,7 @@ def test_what_is_not_said_has_a_default(
         (["--transport", "smoke", "localhost"], "Invalid value for --transport: no transport "),
         (["localhost", "0"], "0 is not in the range"),
         (["localhost", "65536"], "65536 is not in the range"),
-        (["localhost", "http"], "'http' is not a valid integer"),
+        (["localhost", "http"], "'http' is not a valid port."),
         (["localhost", "1", "2"], "Got unexpected extra argument"),
     ],
 )

@@ -49,7 +49,7 @@ def test_beside_a_running_server_it_is_refused(tmp_path: Path) -> None:
         before = fingerprint(path)
         done = ask("compact", path)
         assert (done.code, done.out) == (1, "")
-        assert done.err == f"Error: {path} is in use.\n"
+        assert done.err == f"Error: {path} is in use. Stop the server first.\n"
         assert fingerprint(path) == before
         alice.ask(b"2 still here")
         assert bob.ask(b"5") == b"Alice: still here"

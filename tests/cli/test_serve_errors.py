@@ -150,7 +150,7 @@ def test_the_command_to_type_next_is_one_that_works(
     [
         (["65536"], "65536 is not in the range"),
         (["-5"], "No such option"),
-        (["http"], "'http' is not a valid integer"),
+        (["http"], "'http' is not a valid port."),
         (["1", "2"], "Got unexpected extra argument"),
         (["--transport", "udp:65536"], "'65536' is not a port (0 to 65535)."),
         (["--transport", "udp:"], "'' is not a port (0 to 65535)."),

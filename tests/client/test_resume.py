@@ -129,6 +129,19 @@ def test_nobody_speaks_as_somebody_else(
     assert watcher.ask(b"5") == b"Alice has joined"
 
 
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_what_was_shown_before_such_an_end_is_not_shown_again(
+    server: RunningServer, watcher: Member, transport: str
+) -> None:
+    connect(server, b"1 Alice\n")
+    watcher.ask(b"2 hi")
+    url = f"{transport}://127.0.0.1:{server.port}"
+    done = run("connect", url, stdin=b"2 heard\n5\n1 Bob\n")
+    assert (done.stdout, done.returncode) == (b"Watcher: hi\n", 1)
+    assert b"Not sent: 1 line: 1 Bob" in done.stderr
+    assert connect(server, transport=transport) == ("", "Resuming as Alice; nothing new.\n")
+
+
 # Where the session is kept.
 
 
