@@ -57,8 +57,8 @@ BUGS = [
     Bug(
         "lines are shown before it is noted that they were",
         "client/conversation.py",
-        "            self._screen.flush()\n            end = self._go_on()",
-        "            end = self._go_on()",
+        "            self._screen.flush()\n            try:",
+        "            try:",
         "tests/client/test_endings.py -k full_disk",
     ),
     Bug(

@@ -79,7 +79,7 @@ def test_a_byte_that_differs_is_one_clear_line_and_exit_code_1(
     monkeypatch: pytest.MonkeyPatch, exchange: Exchange, what: str
 ) -> None:
     farewell = Exchange("2", "Alice", b"4", b"Illegal request")
-    monkeypatch.setattr(sys.modules["groupchat.cli.demo"], "load", lambda: [exchange, farewell])
+    monkeypatch.setattr("groupchat.cli.demo.load", lambda: [exchange, farewell])
     done = CliRunner().invoke(main, ["demo"])
     assert done.exit_code == 1
     assert done.stderr == f"Error: step 1: Alice {what}\n"

@@ -171,7 +171,7 @@ def test_what_a_server_lets_go_of_meanwhile_is_told_on_standard_error(
             put_into_the_file(one)
             return super().__iter__()
 
-    monkeypatch.setattr(sys.modules["groupchat.cli.journal"], "Transcript", Slow)
+    monkeypatch.setattr("groupchat.cli.journal.Transcript", Slow)
     with closing(lock(path)):
         done = CliRunner().invoke(main, ["journal", "replay", str(path)])
     one.journal.close()
