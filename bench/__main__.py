@@ -1,53 +1,68 @@
 """``python -m bench``: run everything and print a table."""
 
-from collections.abc import Callable
+import sys
+import time
 from pathlib import Path
-from typing import TypeVar
 
 import click
 
-from bench.members import Comparison, compare_groups, compare_servers
-from bench.memory import member_in_server, waiting_message_in_group, waiting_message_in_server
+from bench import members, memory
+from bench.experiment import Experiment, Row, Skipped
+from bench.table import HEAD, line, write_json
 
-Result = TypeVar("Result")
+EXPERIMENTS = [*members.EXPERIMENTS, *memory.EXPERIMENTS]
 
 
 @click.command()
-@click.option("--members", default=10_000, show_default=True, help="Members of the large group.")
-@click.option("--messages", default=100_000, show_default=True, help="Messages nobody fetches.")
-@click.option("--rounds", default=41, show_default=True, help="Rounds of each comparison.")
-@click.option("--round-messages", default=2_000, show_default=True, help="Messages in a round.")
-def main(members: int, messages: int, rounds: int, round_messages: int) -> None:
-    """Measure what a message costs. CPU time is that of the process measured; see bench/."""
+@click.option("--only", default="", metavar="TEXT", help="Those with TEXT in their title.")
+@click.option("--quick", is_flag=True, help="Three repetitions of each: rough, but soon there.")
+@click.option("--json", "file", type=Path, metavar="PATH", help="Write it all down, too.")
+def main(only: str, quick: bool, file: Path | None) -> None:
+    """Measure what groupchat costs, side by side with other servers, and print each figure beside
+    its target.
+
+    CPU time is that of the server's process, user and system; each ratio is the median over
+    repetitions in which the two took turns.
+    """
     if not Path("/proc/self/schedstat").exists():
         raise click.ClickException("the figures come from Linux's /proc, which is not here")
-    click.echo(f"A message of 64 bytes with {members:,} members, against 10 members (CPU time)")
-    ratio("  the core alone", lambda: compare_groups(members, round_messages, rounds))
-    ratio("  a server over UDP", lambda: compare_servers(members, round_messages, rounds))
-    click.echo("Memory, in bytes")
-    number(
-        f"  a message of {messages:,} not fetched, core", waiting_message_in_group, messages, 256
-    )
-    number(f"  the same, server process ({messages:,})", waiting_message_in_server, messages, 256)
-    number(f"  a member of {members:,}, server process", member_in_server, members, 1_024)
-
-
-def ratio(title: str, measure: Callable[[], Comparison]) -> None:
-    found = row(title, measure)
-    low, high = found.spread
+    chosen = [one for one in EXPERIMENTS if only.lower() in one.title.lower()]
+    if not chosen:
+        titles = "\n  ".join(one.title for one in EXPERIMENTS)
+        raise click.BadParameter(f"nothing has that title. There are:\n  {titles}")
+    rows: list[Row] = []
+    click.echo(HEAD)
+    for count, experiment in enumerate(chosen, 1):
+        began = time.monotonic()
+        _progress(f"[{count}/{len(chosen)}] {experiment.title} ...")
+        found = measured(experiment, min(experiment.repetitions, 3) if quick else 0)
+        _progress("")
+        click.echo(f"\n{experiment.title} ({time.monotonic() - began:.0f} s)")
+        for row in found:
+            click.echo(line(row))
+        rows += found
+    verdicts = [row.verdict for row in rows]
     click.echo(
-        f"{found.small / 1_000:.2f} us -> {found.large / 1_000:.2f} us, "
-        f"ratio {found.ratio:.3f} (quartiles {low:.3f} to {high:.3f}; at most 1.15)"
+        f"\n{verdicts.count('met')} met, {verdicts.count('missed')} missed, "
+        f"{verdicts.count('skipped')} skipped"
     )
+    if file is not None:
+        write_json(file, rows)
 
 
-def number(title: str, measure: Callable[[int], float], count: int, target: int) -> None:
-    click.echo(f"{row(title, lambda: measure(count)):.1f} (at most {target})")
+def measured(experiment: Experiment, repetitions: int = 0) -> list[Row]:
+    """Return what comes of *experiment*."""
+    try:
+        figures = experiment.run(repetitions or experiment.repetitions)
+    except Skipped as why:
+        return [Row(target, None, str(why)) for target in experiment.targets.values()]
+    return [Row(target, figures[key]) for key, target in experiment.targets.items()]
 
 
-def row(title: str, measure: Callable[[], Result]) -> Result:
-    click.echo(f"{title:<50}", nl=False)
-    return measure()
+def _progress(text: str) -> None:
+    if sys.stderr.isatty():
+        click.echo(f"\r\x1b[K{text}", nl=False, err=True)
 
 
-main()
+if __name__ == "__main__":
+    main()

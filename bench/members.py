@@ -2,81 +2,65 @@
 
 Two servers, or two groups in this process, differ in the number of their members alone. Ten
 members of each write in turn; the others have joined and are silent. The two take turns in
-short rounds, so that whatever else the machine does meets both, and the result is the median of
-the rounds' ratios.
+short rounds, so that whatever else the machine does meets both.
 """
 
 import contextlib
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from statistics import median
+from typing import Final
 
-from attrs import frozen
-
+from bench.experiment import Experiment, Figures, Target
 from bench.process import running
 from groupchat.core import Group, Join, Send
 
-__all__ = ["Comparison", "compare_groups", "compare_servers"]
+__all__ = ["EXPERIMENTS"]
 
-WRITERS = 10
-TEXT = "x" * 64
-
-
-@frozen
-class Comparison:
-    """CPU time of a message, in nanoseconds, in a small and in a large group."""
-
-    small: float
-    large: float
-    ratio: float
-    spread: tuple[float, float]
-    """The lower and the upper quartile of the rounds' ratios."""
-
+MEMBERS: Final = 10_000
+WRITERS: Final = 10
+MESSAGES: Final = 1_000  # a round
+TEXT: Final = "x" * 64
 
 Round = Callable[[], int]  # sends some messages; returns the CPU time they cost in nanoseconds
 
 
-def compare_groups(members: int, messages: int, rounds: int) -> Comparison:
-    """Compare a group of *members* with one of ten, the core alone."""
-
-    def make(size: int) -> Round:
-        group = Group()
-        for number in range(size):
-            group.apply(Join(f"member {number}"), number)
-
-        def play() -> int:
-            start = time.process_time_ns()
-            for number in range(messages):
-                group.apply(Send(TEXT), number % WRITERS, budget=1_024)
-            return time.process_time_ns() - start
-
-        return play
-
-    return _compare(make(WRITERS), make(members), messages, rounds)
-
-
-def compare_servers(members: int, messages: int, rounds: int) -> Comparison:
-    """Compare a server with *members* with one with ten, over UDP."""
+def _measure(repetitions: int) -> Mapping[str, Figures]:
     with contextlib.ExitStack() as stack:
+        return {
+            "core": _compare(_group(WRITERS), _group(MEMBERS), repetitions),
+            "server": _compare(_server(stack, WRITERS), _server(stack, MEMBERS), repetitions),
+        }
 
-        def make(size: int) -> Round:
-            server = stack.enter_context(running())
-            writers = [
-                stack.enter_context(server.join(f"writer {number}")) for number in range(WRITERS)
-            ]
-            for number in range(size - WRITERS):
-                server.join(f"reader {number}").close()
 
-            def play() -> int:
-                _write(writers, WRITERS)  # each has what the last round left him
-                start = server.cpu_ns()
-                _write(writers, messages)
-                return server.cpu_ns() - start
+def _group(size: int) -> Round:
+    group = Group()
+    for number in range(size):
+        group.apply(Join(f"member {number}"), number)
 
-            return play
+    def play() -> int:
+        start = time.process_time_ns()
+        for number in range(MESSAGES):
+            group.apply(Send(TEXT), number % WRITERS, budget=1_024)
+        return time.process_time_ns() - start
 
-        return _compare(make(WRITERS), make(members), messages, rounds)
+    return play
+
+
+def _server(stack: contextlib.ExitStack, size: int) -> Round:
+    server = stack.enter_context(running())
+    writers = [stack.enter_context(server.join(f"writer {number}")) for number in range(WRITERS)]
+    for number in range(size - WRITERS):
+        server.join(f"reader {number}").close()
+
+    def play() -> int:
+        _write(writers, WRITERS)  # each has what the last round left him
+        start = server.cpu_ns()
+        _write(writers, MESSAGES)
+        return server.cpu_ns() - start
+
+    return play
 
 
 def _write(writers: list[socket.socket], messages: int) -> None:
@@ -87,15 +71,24 @@ def _write(writers: list[socket.socket], messages: int) -> None:
         writer.recv(65_536)
 
 
-def _compare(small: Round, large: Round, messages: int, rounds: int) -> Comparison:
+def _compare(small: Round, large: Round, repetitions: int) -> Figures:
     small(), large()  # warm up
     pairs = [
-        (small(), large()) if number % 2 else (large(), small())[::-1] for number in range(rounds)
+        (small(), large()) if number % 2 else (large(), small())[::-1]
+        for number in range(repetitions)
     ]
-    ratios = sorted(b / a for a, b in pairs)
-    return Comparison(
-        small=median(a for a, _ in pairs) / messages,
-        large=median(b for _, b in pairs) / messages,
-        ratio=median(ratios),
-        spread=(ratios[len(ratios) // 4], ratios[3 * len(ratios) // 4]),
+    few, many = (median(times) / MESSAGES / 1_000 for times in zip(*pairs, strict=True))
+    return Figures([b / a for a, b in pairs], f"{many:.2f} us a message against {few:.2f} us")
+
+
+EXPERIMENTS: Final = [
+    Experiment(
+        "A message with 10,000 members, against 10 members",
+        {
+            "core": Target("the core alone, CPU time", 1.10),
+            "server": Target("a server over UDP, CPU time", 1.10),
+        },
+        _measure,
+        41,
     )
+]

@@ -1,13 +1,26 @@
 """What does a message cost while somebody has not fetched it, and what does a member?"""
 
 import tracemalloc
+from collections.abc import Mapping
+from typing import Final
 
+from bench.experiment import Experiment, Figures, Target
 from bench.process import running
 from groupchat.core import Group, Join, Send
 
-__all__ = ["member_in_server", "waiting_message_in_group", "waiting_message_in_server"]
+__all__ = ["EXPERIMENTS"]
 
-TEXT = "x" * 64
+MESSAGES: Final = 100_000
+MEMBERS: Final = 100_000
+TEXT: Final = "x" * 64
+
+
+def _measure(_repetitions: int) -> Mapping[str, Figures]:
+    return {
+        "core": Figures([waiting_message_in_group(MESSAGES)]),
+        "server": Figures([waiting_message_in_server(MESSAGES)]),
+        "member": Figures([member_in_server(MEMBERS)]),
+    }
 
 
 def waiting_message_in_group(messages: int) -> float:
@@ -43,3 +56,17 @@ def member_in_server(members: int) -> float:
         for number in range(members):
             server.join(f"member {number}").close()
         return (server.resident_bytes() - before) / members
+
+
+EXPERIMENTS: Final = [
+    Experiment(
+        "Memory",
+        {
+            "core": Target("a message that waits, of 100,000, the core alone", 200, "bytes"),
+            "server": Target("the same in a server's process", 200, "bytes"),
+            "member": Target("an idle member, of 100,000, in a server's process", 1_024, "bytes"),
+        },
+        _measure,
+        1,
+    )
+]
