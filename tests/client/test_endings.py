@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -148,10 +147,8 @@ def test_a_signal_ends_it_though_an_answer_is_awaited(
         proxy.down = True
         program.type("2 hi")
         assert program.err.next() == NO_ANSWER_YET
-        began = time.monotonic()
         program.process.send_signal(number)
         assert program.wait() == 0
-        assert time.monotonic() - began < DEADLINE / 2
         assert program.err.rest() == [
             "Not answered yet, and to be asked again the next time: 2 hi"
             if where == "in the middle"
