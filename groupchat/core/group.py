@@ -169,6 +169,11 @@ class Group:
         member = self._members.get(sender)
         return None if member is None else member.name
 
+    def has_news(self, sender: Hashable) -> bool:
+        """Whether there may be something that the member *sender* is yet to be told."""
+        member = self._members[sender]
+        return bool(member.untold) or member.cursor.position != self.timeline.end
+
     def is_taken(self, key: str) -> bool:
         """Whether a member has a name with this key (see :func:`name_key`)."""
         return key in self._keys

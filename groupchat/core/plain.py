@@ -33,6 +33,7 @@ __all__ = [
     "REPLY_BYTES",
     "TOO_MANY",
     "UNREADABLE",
+    "UPDATES",
     "decode",
     "encode",
     "request",
@@ -56,6 +57,9 @@ more."""
 
 MAX_REQUEST_BYTES: Final = len(b"2 ") + MAX_TEXT_BYTES
 """No legal request is longer, in bytes, without its line end."""
+
+UPDATES: Final = frozenset({b"5", b"5\n", b"5\r\n"})
+"""All requests of which :func:`decode` makes an :class:`Update`."""
 
 _WITH_ARGUMENT: Final[dict[bytes, Callable[[str], Command]]] = {
     b"1 ": Join,

@@ -59,6 +59,10 @@ class Inbox:
             return False
         return self._waiting < GATHERED_REQUESTS or (known and peer.sender not in self._turns)
 
+    def holds(self, sender: str) -> bool:
+        """Whether something of *sender* is waiting."""
+        return sender in self._turns
+
     def put(self, request: bytes, peer: Peer) -> float:
         """Take a request, and return for how many seconds to read no more from a connection."""
         pause = len(request) / CROWDED_BYTES if self._bytes >= GATHERED_BYTES else 0.0

@@ -35,7 +35,7 @@ from groupchat.core import (
 )
 from groupchat.core.group import Draft
 from groupchat.core.peer import UNWANTED, Reception
-from groupchat.core.plain import NOT_STORED, TOO_MANY, UNREADABLE
+from groupchat.core.plain import NOT_STORED, TOO_MANY, UNREADABLE, UPDATES
 from groupchat.core.records import SERVER, Drop, Record
 from groupchat.core.sessions.answers import Answers, Heard
 from groupchat.core.sessions.requests import count_commands
@@ -93,6 +93,7 @@ class Server:
         self._unstored: list[tuple[str, Command | Drop]] = []  # those to be tried again
         self._scheduled = False
         self._appending = False
+        self._writing: set[str] = set()  # who asked for what is being appended
         self._stopped: Callable[[], None] | None = None
         self._over = False  # the last batch has been made
         self._now = self._chat.time  # in the log; all else is measured by what nobody can set
@@ -134,15 +135,30 @@ class Server:
             if reception.told and not request.startswith(b"@"):
                 self._replies.send(Step(peer, request), peer, [TOO_MANY])
             return reception
+        if member is not None:
+            self._silence.heard(member)
+            if request in UPDATES and self._has_nothing_to_do(member, peer):
+                peer.reply(())
+                return reception
         if peer.datagram is not None and (
             self._over or not self._inbox.has_room(peer, known=member is not None)
         ):
             return UNWANTED
-        if member is not None:
-            self._silence.heard(member)
         pause = self._inbox.put(request, peer)
         self._wake()
         return evolve(reception, pause=pause) if pause > reception.pause else reception
+
+    def _has_nothing_to_do(self, member: str, peer: Peer) -> bool:
+        """Whether the reply to ``5`` by datagram is known now, and empty. Most are, of those who
+        ask again and again; so they do without a place in a batch, for nothing is written down and
+        nothing applied. It must not overtake what the same member has asked before."""
+        return not (
+            peer.datagram is None  # which is not answered before its request has been taken
+            or self._over
+            or self._group.has_news(member)
+            or member in self._writing
+            or self._inbox.holds(member)
+        )
 
     def gone(self, peer: Peer) -> None:
         """Take note that a connection has ended: if it is a member, it leaves."""
@@ -209,6 +225,7 @@ class Server:
         steps, records = batch.steps, batch.records
         if records:
             self._appending = True
+            self._writing = {step.peer.sender for step in steps if step.peer}
             self._journal.append(records, lambda error: self._appended(steps, error))
         else:
             self._finish(steps, stored=True)
@@ -223,6 +240,7 @@ class Server:
             orders = [step.record for step in steps if step.peer is None and step.record]
             self._unstored += [(one.sender, Leave()) for one in orders if is_connection(one.sender)]
         self._finish(steps, stored=error is None)
+        self._writing.clear()
         self._go_on()
 
     def _go_on(self) -> None:

@@ -92,11 +92,12 @@ class _Peer:
 
     datagram = MAX_DATAGRAM_BYTES
 
-    def __init__(self, endpoint: "_Endpoint", address: tuple[Any, ...]) -> None:
+    def __init__(
+        self, endpoint: "_Endpoint", address: tuple[Any, ...], names: tuple[str, str] | None
+    ) -> None:
         self._endpoint = endpoint
         self._address = address
-        self.sender = f"udp {show(address)}"
-        self.source = source(address)
+        self.sender, self.source = names or (f"udp {show(address)}", source(address))
 
     def reply(self, pieces: Iterable[bytes] | None) -> None:
         if pieces is not None:
@@ -106,7 +107,7 @@ class _Peer:
         """Nothing: there is no connection."""
 
     def welcome(self) -> None:
-        self._endpoint.know(self._address)
+        self._endpoint.know(self, self._address)
 
     def close(self) -> None:
         """Nothing: there is no connection."""
@@ -124,7 +125,8 @@ class _Endpoint:
         self._loop = loop
         self._unsent: deque[tuple[bytes, tuple[Any, ...]]] = deque()
         self._giving_up: asyncio.TimerHandle | None = None  # while something is unsent
-        self._known: dict[tuple[Any, ...], None] = {}  # members, the last to be heard at the end
+        # Of members, what their addresses are called. The last to be heard stands at the end.
+        self._known: dict[tuple[Any, ...], tuple[str, str]] = {}
         self._shield = Shield(sock, loop, lambda: self._known)
         for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
             with contextlib.suppress(OSError):
@@ -170,22 +172,23 @@ class _Endpoint:
             if request == ILLEGAL_REQUEST:
                 unwanted[address] += 1
                 continue
-            reception = self._service.receive(request, _Peer(self, address))
+            peer = _Peer(self, address, self._known.get(address))
+            reception = self._service.receive(request, peer)
             if reception.known:
-                self.know(address)
+                self.know(peer, address)
             elif not reception.wanted:
                 unwanted[address] += 1
         if unwanted:
             self._shield.unwanted(unwanted)
 
-    def know(self, address: tuple[Any, ...]) -> None:
+    def know(self, peer: _Peer, address: tuple[Any, ...]) -> None:
         """Have what comes from *address* get through a flood."""
         known = self._known
         if address in known:
             del known[address]
         else:
             self._shield.changed()
-        known[address] = None
+        known[address] = peer.sender, peer.source
         if len(known) > KNOWN_ADDRESSES:
             del known[next(iter(known))]
 

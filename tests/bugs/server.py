@@ -28,6 +28,20 @@ BUGS = [
         "tests/server/test_loop.py -k broken",
     ),
     Bug(
+        "who has no news is not told so before what he asked is written down",
+        "server/loop.py",
+        "            or member in self._writing\n",
+        "",
+        "tests/server/test_inbox.py -k not_before",
+    ),
+    Bug(
+        "nor before it is judged",
+        "server/loop.py",
+        "            or self._inbox.holds(member)\n",
+        "",
+        "tests/server/test_inbox.py -k not_before",
+    ),
+    Bug(
         "a member whose connection ends leaves the group",
         "server/loop.py",
         "                batch.end(peer)",

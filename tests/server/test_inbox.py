@@ -104,11 +104,43 @@ def test_a_member_who_has_nothing_waiting_is_heard_though_others_have_filled_it(
         world.server.receive(b"5", alice)
     assert world.server.receive(b"5", alice) == UNWANTED
     assert world.server.receive(b"5", stranger) == UNWANTED
-    assert world.server.receive(b"5", bob) == FROM_MEMBER
+    assert world.server.receive(b"2 ho", bob) == FROM_MEMBER
     assert world.server.receive(b"5", bob) == UNWANTED
     journal.written()
     world.turn()
+    journal.written()
     assert bob.replies[-1] == b"Alice: hi"
+
+
+def test_who_has_no_news_is_told_so_at_once(journal: SlowJournal) -> None:
+    world = World(journal)
+    alice, bob = Recorder("a", datagram=65_507), Recorder("b", datagram=65_507)
+    for peer, name in ((alice, b"1 Alice"), (bob, b"1 Bob")):
+        world.ask(peer, name)
+        journal.written()
+    assert world.ask(alice, b"5") == b"Bob has joined"
+    world.ask(alice, b"2 hi")  # the journal is slow
+    for end in (b"", b"\n", b"\r\n"):
+        count = len(bob.replies)
+        assert world.server.receive(b"5" + end, bob) == FROM_MEMBER
+        assert bob.replies[count:] == [b""]
+
+
+@pytest.mark.parametrize("written", [False, True], ids=["not yet judged", "being written"])
+def test_but_not_before_what_he_asked_before(journal: SlowJournal, written: bool) -> None:
+    world = World(journal)
+    bob = Recorder("b", datagram=65_507)
+    world.ask(bob, b"1 Bob")
+    journal.written()
+    world.server.receive(b"2 ho", bob)
+    if written:
+        world.turn()
+    count = len(bob.replies)
+    world.ask(bob, b"5")
+    assert bob.replies[count:] == []
+    journal.written()
+    world.turn()
+    assert bob.replies[count:] == [b"", b""]
 
 
 def test_bytes_that_wait_for_their_turn_count_as_waiting() -> None:

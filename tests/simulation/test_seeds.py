@@ -18,7 +18,7 @@ SHARE: Final = 100
 
 DIGESTS: Final = {
     1: "0d4811656c8b00cb",
-    2: "0b81995a78331f71",
+    2: "8d99dae71818bf1c",
     3: "98eaa687b4fe43b7",
     17: "fee55e76dba426fd",
 }
