@@ -25,7 +25,7 @@ __all__ = ["EXPERIMENTS"]
 
 FOLLOWERS: Final = 100
 MESSAGES: Final = 2_000  # a repetition
-REPETITIONS: Final = 9
+REPETITIONS: Final = 7
 
 Start: TypeAlias = Callable[[int], AbstractContextManager[Room]]
 """Starts a server with so many followers."""
@@ -76,13 +76,13 @@ def _rates(ours: list[_Turn], theirs: list[_Turn]) -> Figures:
     mine, other = (median(1e3 / turn.wall_ns for turn in turns) for turns in (ours, theirs))
     return Figures(
         [b.wall_ns / a.wall_ns for a, b in zip(ours, theirs, strict=True)],
-        f"{mine:.2f} against {other:.2f} million a second; the load had a processor to itself for "
-        f"{_share(ours):.0%} and {_share(theirs):.0%} of the time",
+        f"{mine:.2f} against {other:.2f} million a second "
+        f"(the load took {_share(ours):.0%} and {_share(theirs):.0%} of a processor)",
     )
 
 
 def _share(turns: list[_Turn]) -> float:
-    """Return for how much of the time the load was at work."""
+    """Return how much of a processor the load took."""
     return median(turn.load_ns / turn.wall_ns for turn in turns)
 
 

@@ -13,21 +13,35 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from bench.room import TEXT
 from bench.served import LOOPBACK, Served, free_port, serving
 from groupchat.core.sessions.replies import Answer, Opened, Reply, decode_reply
 from groupchat.core.sessions.requests import Ask, Open
 from groupchat.core.sessions.wire import Mark
+from groupchat.transports.tcp_peer import UNANSWERED_LINES
 
-__all__ = ["Follower", "Group", "group", "groupchat", "join_plainly"]
+__all__ = ["Group", "Member", "group", "groupchat", "join_plainly"]
+
+MESSAGES_A_REQUEST: Final = 17
+"""Messages of 64 bytes that fit into the 1,200 bytes of one request of a session."""
+
+REQUESTS_UNDER_WAY: Final = 2 * UNANSWERED_LINES
 
 
-class Follower:
-    """A member with a session, on a connection of his own."""
+class Member:
+    """A member with a session, on a connection of his own.
 
-    def __init__(self, server: Served, name: str) -> None:
+    Args:
+        server: groupchat.
+        name: what to join as.
+        follows: whether to be told all news unasked.
+    """
+
+    def __init__(self, server: Served, name: str, *, follows: bool) -> None:
         self._server = server
+        self._follows = follows
         self._number = 0
         self._arrived = b""
         self.connection = server.connect()
@@ -42,23 +56,46 @@ class Follower:
 
     def ask(self, position: int, *commands: bytes) -> Answer:
         """Ask for something, acknowledge all before *position*, and return the answer."""
-        self._number += 1
-        ask = Ask(self._token, self._number, Mark(position), commands, follow=True)
-        self.connection.sendall(ask.encode() + b"\n")
+        self.connection.sendall(self._request(position, *commands))
         while True:
-            answer = self._receive(self._token)
-            if not isinstance(answer, Answer):
-                raise RuntimeError(f"groupchat refuses {commands}: {answer}")
+            answer = self._answer()
             if answer.number == self._number:
                 return answer
+
+    def say(self, text: str, times: int) -> None:
+        """Say *text*, which has 64 bytes, so many *times*: as many messages in each request as have
+        room, and some requests under way at once. Not all of those are answered: of requests that
+        are carried out together, only the last one is."""
+        command = b"2 " + text.encode()
+        answered = self._number
+        while times or answered < self._number:
+            requests: list[bytes] = []
+            while times and self._number - answered < REQUESTS_UNDER_WAY:
+                count = min(times, MESSAGES_A_REQUEST)
+                requests.append(self._request(self.position, *[command] * count))
+                times -= count
+            self.connection.sendall(b"".join(requests))
+            answered = self._answer().number
 
     def follow_again(self) -> bytes:
         """Come back on a new connection, and return the request for all that has not been
         acknowledged."""
         self.connection.close()
         self.connection = self._server.connect()
+        self._follows = True
+        return self._request(self.position)
+
+    def _request(self, position: int, *commands: bytes) -> bytes:
         self._number += 1
-        return Ask(self._token, self._number, Mark(self.position), follow=True).encode() + b"\n"
+        ask = Ask(self._token, self._number, Mark(position), commands, follow=self._follows)
+        return ask.encode() + b"\n"
+
+    def _answer(self) -> Answer:
+        """Return the next answer, or news that comes unasked and has the number 0."""
+        answer = self._receive(self._token)
+        if not isinstance(answer, Answer):
+            raise RuntimeError(f"groupchat refuses a request: {answer}")
+        return answer
 
     def _receive(self, key: str) -> Reply | None:
         while b"\n\n" not in self._arrived:
@@ -77,7 +114,9 @@ class Group:
 
     def __init__(self, server: Served, followers: int) -> None:
         self.server = server
-        self._members = [Follower(server, f"follower {number}") for number in range(followers)]
+        self._members = [
+            Member(server, f"follower {number}", follows=True) for number in range(followers)
+        ]
         self.followers = [member.connection for member in self._members]
         self.writer = join_plainly(server, "writer")
         self._end = self._members[-1].position + 1  # the writer has joined, too
@@ -101,13 +140,13 @@ def join_plainly(server: Served, name: str) -> socket.socket:
 
 
 @contextlib.contextmanager
-def groupchat(durable: bool) -> Iterator[Served]:
-    """Run ``groupchat serve`` over TCP, without limits: *durable*, with its journal on the disk, or
-    in memory."""
+def groupchat(durable: bool, *limits: str) -> Iterator[Served]:
+    """Run ``groupchat serve`` over TCP: *durable*, with its journal on the disk, or in memory; and
+    with other *limits* than the default."""
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         journal = Path(folder) / "chat.journal" if durable else ":memory:"
-        options = ["--no-limits", "--host", LOOPBACK, "--transport", "tcp", "--journal", journal]
+        options = [*limits, "--host", LOOPBACK, "--transport", "tcp", "--journal", journal]
         with serving([sys.executable, "-m", "groupchat", "serve", *options, str(port)], port) as it:
             yield it
 
@@ -115,5 +154,5 @@ def groupchat(durable: bool) -> Iterator[Served]:
 @contextlib.contextmanager
 def group(followers: int, durable: bool) -> Iterator[Group]:
     """Start groupchat, with so many *followers* in its group."""
-    with groupchat(durable) as server:
+    with groupchat(durable, "--no-limits") as server:
         yield Group(server, followers)

@@ -20,6 +20,7 @@ __all__ = ["EXPERIMENTS"]
 SIZES: Final = (2, 100)
 MESSAGES: Final = 100  # a repetition
 PAUSE_US: Final = 2_000
+REPETITIONS: Final = 7
 
 
 def _measure(repetitions: int) -> Mapping[str, Figures]:
@@ -77,6 +78,6 @@ EXPERIMENTS: Final = [
             "durable 100": Target("100 following members, durable, median", 1.2),
         },
         _measure,
-        15,
+        REPETITIONS,
     )
 ]

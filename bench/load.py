@@ -50,7 +50,6 @@ class Load:
         *,
         bursts: int = 1,
         expected: int | None = None,
-        marker: str = MARKER,
         pause_us: int = 0,
     ) -> Bursts:
         """Have *writer* send *request* so many times, and wait until each of *receivers* has all.
@@ -61,14 +60,13 @@ class Load:
             request: what says one message.
             messages: in a burst.
             bursts: how often to do it.
-            expected: how many markers each gets for that; None for as many as are written.
-            marker: what is counted, one character.
+            expected: how many messages each gets for that; None for as many as are written.
             pause_us: microseconds between two bursts.
         """
         connections = [member.fileno() for member in (writer, *receivers)]
         numbers = (bursts, messages, messages if expected is None else expected, pause_us)
         done = subprocess.run(
-            [self._program, marker, *map(str, (*numbers, *connections))],
+            [self._program, MARKER, *map(str, (*numbers, *connections))],
             input=request,
             capture_output=True,
             pass_fds=connections,
