@@ -6,11 +6,17 @@ from pathlib import Path
 
 import click
 
-from bench import members, memory
+from bench import backlog, fanout, latency, members, memory
 from bench.experiment import Experiment, Row, Skipped
 from bench.table import HEAD, line, write_json
 
-EXPERIMENTS = [*members.EXPERIMENTS, *memory.EXPERIMENTS]
+EXPERIMENTS = [
+    *members.EXPERIMENTS,
+    *memory.EXPERIMENTS,
+    *fanout.EXPERIMENTS,
+    *latency.EXPERIMENTS,
+    *backlog.EXPERIMENTS,
+]
 
 
 @click.command()

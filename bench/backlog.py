@@ -1,0 +1,89 @@
+"""How fast a member gets what he has missed, over TCP, and how much memory that takes.
+
+A real member has a session: ``groupchat connect`` comes back with what he has acknowledged, and
+says that he follows, and the server sends all he has missed and goes on with what happens from
+then on. Somebody with ``nc`` has no session. He is a member as long as his connection lasts, so
+he has a backlog if he was silent, and fetches it with one ``5`` after the other. Both are
+measured. Their bytes are counted as they come, with what each protocol puts around a message.
+
+The server has the limits that it has by default, for it is they that bound its memory: a reply has
+1 MiB at the most, and 64 KiB of it wait for the socket. But for one: the backlog was written by
+somebody who asks more often than a member may.
+"""
+
+import contextlib
+from collections.abc import Mapping
+from functools import partial
+from typing import Final
+
+from bench.experiment import Experiment, Figures, Target
+from bench.followers import Member, groupchat, join_plainly
+from bench.load import Bursts, compiled
+from bench.room import TEXT
+from bench.served import Served
+
+__all__ = ["EXPERIMENTS"]
+
+MESSAGES: Final = 1_000_000
+REQUESTS: Final = 80  # that the plain member makes; each gets 1 MiB at the most, of 73 bytes each
+REPETITIONS: Final = 3
+
+
+def _measure(durable: bool, repetitions: int) -> Mapping[str, Figures]:
+    with contextlib.ExitStack() as stack:
+        load = stack.enter_context(compiled())
+        server = stack.enter_context(groupchat(durable, "--max-requests", str(MESSAGES)))
+        away = Member(server, "away", follows=False)
+        away.connection.close()
+        silent = [join_plainly(server, f"silent {number}") for number in range(repetitions)]
+        Member(server, "writer", follows=False).say(TEXT, MESSAGES)
+        # Plain first: the lines of sessions are made as they are asked for, and may be kept.
+        before = _settled(server)
+        plain = [load.run(member, [], b"5\n", REQUESTS, expected=MESSAGES) for member in silent]
+        plain_peak = server.peak_bytes() - before
+        before = _settled(server)
+        sessions = [
+            load.run(away.connection, [], again, 1, expected=MESSAGES)
+            for again in (away.follow_again() for _ in range(repetitions))
+        ]
+        session_peak = server.peak_bytes() - before
+    return {
+        "session rate": _rates(sessions),
+        "session memory": Figures([session_peak / 2**20]),
+        "plain rate": _rates(plain),
+        "plain memory": Figures([plain_peak / 2**20]),
+    }
+
+
+def _settled(server: Served) -> int:
+    """Return the memory that the server has in use, and have it note the peak from now on."""
+    server.forget_peak()
+    return server.resident_bytes()
+
+
+def _rates(fetches: list[Bursts]) -> Figures:
+    """Return the megabytes a second of each."""
+    size = fetches[0].bytes_read / MESSAGES
+    return Figures(
+        [fetch.bytes_read * 1e3 / fetch.each_ns[0] for fetch in fetches],
+        f"{size:.0f} bytes a message of 64 bytes",
+    )
+
+
+def _experiment(durable: bool) -> Experiment:
+    return Experiment(
+        f"A backlog of 1,000,000 messages over TCP, {'durable' if durable else 'in memory'}",
+        {
+            "session rate": Target("a member who comes back", 200, "MB/s", least=True),
+            "session memory": Target("memory that this takes, at its peak", 64, "MiB"),
+            "plain rate": Target(
+                "a plain member who asks, with 5 after 5", 200, "MB/s", least=True
+            ),
+            "plain memory": Target("memory that this takes, at its peak", 64, "MiB"),
+        },
+        partial(_measure, durable),
+        REPETITIONS,
+    )
+
+
+EXPERIMENTS: Final = [_experiment(durable=False), _experiment(durable=True)]

@@ -1,0 +1,119 @@
+"""What it costs to tell a message to 100 members who follow, over TCP, beside other servers.
+
+One member writes as fast as the server takes it, and does not wait for answers; each of the
+others gets everything. The servers take turns, with the same number of messages each, so that
+whatever else the machine does meets all of them.
+"""
+
+import contextlib
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from functools import partial
+from statistics import median
+from typing import Final, TypeAlias
+
+from attrs import frozen
+
+from bench.experiment import Experiment, Figures, Target
+from bench.followers import group
+from bench.load import Load, compiled
+from bench.nats import subject
+from bench.ngircd import channel
+from bench.room import Room
+
+__all__ = ["EXPERIMENTS"]
+
+FOLLOWERS: Final = 100
+MESSAGES: Final = 2_000  # a repetition
+REPETITIONS: Final = 7
+
+Start: TypeAlias = Callable[[int], AbstractContextManager[Room]]
+"""Starts a server with so many followers."""
+
+
+@frozen
+class _Turn:
+    """What one server made of its turn, a delivery."""
+
+    wall_ns: float
+    cpu_ns: float
+    load_ns: float
+    """CPU time of the load."""
+
+
+def _measure(baseline: Start, repetitions: int) -> Mapping[str, Figures]:
+    with contextlib.ExitStack() as stack:
+        load = stack.enter_context(compiled())
+        rooms: dict[str, Room] = {
+            "baseline": stack.enter_context(baseline(FOLLOWERS)),
+            "memory": stack.enter_context(group(FOLLOWERS, durable=False)),
+            "durable": stack.enter_context(group(FOLLOWERS, durable=True)),
+        }
+        for room in rooms.values():
+            _turn(load, room)  # warm up
+        turns: dict[str, list[_Turn]] = {kind: [] for kind in rooms}
+        for number in range(repetitions):
+            for kind in list(rooms)[:: 1 if number % 2 else -1]:
+                turns[kind].append(_turn(load, rooms[kind]))
+    figures: dict[str, Figures] = {}
+    for kind in ("memory", "durable"):
+        figures[f"rate {kind}"] = _rates(turns[kind], turns["baseline"])
+        figures[f"CPU {kind}"] = _times(turns[kind], turns["baseline"])
+    return figures
+
+
+def _turn(load: Load, room: Room) -> _Turn:
+    deliveries = MESSAGES * FOLLOWERS
+    before = room.server.cpu_ns()
+    bursts = load.run(room.writer, room.followers, room.request, MESSAGES)
+    room.acknowledge(MESSAGES)
+    cpu = room.server.cpu_ns() - before
+    return _Turn(bursts.each_ns[0] / deliveries, cpu / deliveries, bursts.cpu_ns / deliveries)
+
+
+def _rates(ours: list[_Turn], theirs: list[_Turn]) -> Figures:
+    """Return how many messages are delivered a second."""
+    mine, other = (median(1e3 / turn.wall_ns for turn in turns) for turns in (ours, theirs))
+    return Figures(
+        [b.wall_ns / a.wall_ns for a, b in zip(ours, theirs, strict=True)],
+        f"{mine:.2f} against {other:.2f} million a second "
+        f"(the load took {_share(ours):.0%} and {_share(theirs):.0%} of a processor)",
+    )
+
+
+def _share(turns: list[_Turn]) -> float:
+    """Return how much of a processor the load took."""
+    return median(turn.load_ns / turn.wall_ns for turn in turns)
+
+
+def _times(ours: list[_Turn], theirs: list[_Turn]) -> Figures:
+    """Return the CPU time of the server for one delivery."""
+    mine, other = (median(turn.cpu_ns / 1e3 for turn in turns) for turns in (ours, theirs))
+    return Figures(
+        [a.cpu_ns / b.cpu_ns for a, b in zip(ours, theirs, strict=True)],
+        f"{mine:.3f} us a delivery against {other:.3f} us",
+    )
+
+
+EXPERIMENTS: Final = [
+    Experiment(
+        "Fan-out over TCP to 100 following members, against ngIRCd",
+        {
+            "rate memory": Target("in memory, deliveries a second", 10, least=True),
+            "CPU memory": Target("in memory, CPU time a delivery", 0.1),
+            "rate durable": Target("durable, deliveries a second", 10, least=True),
+            "CPU durable": Target("durable, CPU time a delivery", 0.1),
+        },
+        partial(_measure, channel),
+        REPETITIONS,
+    ),
+    Experiment(
+        "Fan-out over TCP to 100 following members, against NATS",
+        {
+            "CPU memory": Target("in memory, CPU time a delivery", 0.2),
+            "CPU durable": Target("durable, CPU time a delivery", 0.2),
+        },
+        partial(_measure, subject),
+        REPETITIONS,
+    ),
+]

@@ -1,0 +1,83 @@
+"""How soon the last of the members who follow has a message, when nothing else goes on.
+
+One message at a time, over TCP: the clock begins before it is written, and ends when the last
+member has read it. Then there is a pause, so that the server is at rest when the next one comes.
+"""
+
+import contextlib
+from collections.abc import Mapping
+from statistics import median, quantiles
+from typing import Final
+
+from bench.experiment import Experiment, Figures, Target
+from bench.followers import group
+from bench.load import Load, compiled
+from bench.ngircd import channel
+from bench.room import Room
+
+__all__ = ["EXPERIMENTS"]
+
+SIZES: Final = (2, 100)
+MESSAGES: Final = 100  # a repetition
+PAUSE_US: Final = 2_000
+REPETITIONS: Final = 7
+
+
+def _measure(repetitions: int) -> Mapping[str, Figures]:
+    figures: dict[str, Figures] = {}
+    with compiled() as load:
+        for size in SIZES:
+            figures |= _with_followers(size, load, repetitions)
+    return figures
+
+
+def _with_followers(size: int, load: Load, repetitions: int) -> Mapping[str, Figures]:
+    with contextlib.ExitStack() as stack:
+        rooms: dict[str, Room] = {
+            "baseline": stack.enter_context(channel(size)),
+            "memory": stack.enter_context(group(size, durable=False)),
+            "durable": stack.enter_context(group(size, durable=True)),
+        }
+        for room in rooms.values():
+            _turn(load, room)  # warm up
+        turns: dict[str, list[list[int]]] = {kind: [] for kind in rooms}
+        for number in range(repetitions):
+            for kind in list(rooms)[:: 1 if number % 2 else -1]:
+                turns[kind].append(_turn(load, rooms[kind]))
+    theirs = turns["baseline"]
+    return {
+        f"{kind} {size}": Figures(
+            [median(a) / median(b) for a, b in zip(turns[kind], theirs, strict=True)],
+            f"{_described(turns[kind])} against {_described(theirs)}",
+        )
+        for kind in ("memory", "durable")
+    }
+
+
+def _turn(load: Load, room: Room) -> list[int]:
+    """Return how long each of some messages took, in nanoseconds."""
+    bursts = load.run(
+        room.writer, room.followers, room.request, 1, bursts=MESSAGES, pause_us=PAUSE_US
+    )
+    room.acknowledge(MESSAGES)
+    return list(bursts.each_ns)
+
+
+def _described(turns: list[list[int]]) -> str:
+    times = [time / 1e6 for turn in turns for time in turn]
+    return f"{median(times):.2f} ms (99th percentile {quantiles(times, n=100)[98]:.2f})"
+
+
+EXPERIMENTS: Final = [
+    Experiment(
+        "Until the last member has a message, in a quiet group over TCP, against ngIRCd",
+        {
+            "memory 2": Target("2 following members, in memory, median", 2),
+            "memory 100": Target("100 following members, in memory, median", 1),
+            "durable 2": Target("2 following members, durable, median", 5),
+            "durable 100": Target("100 following members, durable, median", 1.2),
+        },
+        _measure,
+        REPETITIONS,
+    )
+]
