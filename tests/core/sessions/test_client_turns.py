@@ -132,12 +132,13 @@ def test_in_turn_what_was_under_way_brings_no_news() -> None:
     assert lines(second.ask(b"5")) == [b"Bob has joined", b"Bob: hi"]
 
 
-def test_own_events_alone_are_not_told_to_be_waiting() -> None:
+@pytest.mark.parametrize("command", [b"2 one", b"3 Zoe"])
+def test_own_events_alone_are_not_told_to_be_waiting(command: bytes) -> None:
     desk = Desk()
     first = in_turn(desk)
-    first.client.submit(b"2 one")
+    first.client.submit(command)
     assert first.client.send(first.now) is not None
     second = Chatter(desk, saved=first.client.saved(), in_turn=True)
-    assert second.pump()[-1] == Result(b"2 one", "done")
+    assert second.pump() == [Ready(resumed=True, waiting=0), Result(command, "done")]
     third = Chatter(desk, saved=second.client.saved(), in_turn=True)
     assert third.pump() == [Ready(resumed=True, waiting=0)]
