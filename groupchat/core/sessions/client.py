@@ -287,7 +287,10 @@ class SessionClient:
         )
 
     def _not_understood(self, data: bytes) -> list[Happening]:
-        if data == ILLEGAL_REQUEST and self._tries.refused() and self._phase is _Phase.OPENING:
+        if data != ILLEGAL_REQUEST:
+            return []
+        self._tries.refused()
+        if self._phase is _Phase.OPENING:
             if self._tries.refusals >= PLAIN_REFUSALS:
                 self._phase = _Phase.OVER
                 return [NoSessions()]
