@@ -188,8 +188,8 @@ def test_of_a_long_command_in_an_old_copy_nothing_more_travels() -> None:
     first.ask(b"2 three")
     second = Chatter(desk, saved=old)
     long = b"2 " + b"x" * 3_000
-    happenings = second.ask(long, b"2 short")
-    assert happenings[0] == Behind((long,))
+    happenings = second.ask(b"5", long, b"2 short")
+    assert happenings[0] == Behind((b"5", long))
     assert results(happenings) == [(b"2 short", "done")]
     assert [line[-5:] for line in desk.lines()][-2:] == [b"three", b"short"]
 

@@ -4,6 +4,7 @@ import pytest
 
 from groupchat.core.plain import UNREADABLE
 from groupchat.core.sessions.happenings import TROUBLE, Ready, Result, Told, WhoIsHere
+from groupchat.core.sessions.turns import Turns
 from tests.core.sessions.chatter import (
     Chatter,
     answer,
@@ -58,6 +59,10 @@ def test_in_turn_the_next_command_waits_until_all_that_waited_is_fetched() -> No
             assert not chatter.client.idle
     words = [h.command if isinstance(h, Result) else b"news" for b in batches for h in b]
     assert words == [b"5", *[b"news"] * 6, b"6"]
+
+
+def test_where_nothing_was_put_aside_nothing_comes_after_the_news() -> None:
+    assert Turns().told(0, 9) == []
 
 
 def test_in_turn_to_fetch_ends_though_others_go_on_talking() -> None:
