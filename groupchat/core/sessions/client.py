@@ -287,7 +287,10 @@ class SessionClient:
         )
 
     def _not_understood(self, data: bytes) -> list[Happening]:
-        if data == ILLEGAL_REQUEST and self._tries.refused() and self._phase is _Phase.OPENING:
+        if data != ILLEGAL_REQUEST:
+            return []
+        self._tries.refused()
+        if self._phase is _Phase.OPENING:
             if self._tries.refusals >= PLAIN_REFUSALS:
                 self._phase = _Phase.OVER
                 return [NoSessions()]
@@ -361,8 +364,11 @@ class SessionClient:
 
     def _waiting(self, answer: Answer, joined: bool) -> int:
         """Return how many events wait to be told, those that *answer* itself tells included."""
-        own = self._presence.own(self._outbox.under_way, answer)
-        begin = answer.begin.position if joined else self._bookmark.mark.position
+        if joined:
+            begin, own = answer.begin.position, 0  # what we have done since lies before that
+        else:
+            begin = self._bookmark.mark.position
+            own = self._presence.own(self._outbox.under_way, answer)
         return max(0, answer.end - begin - own)
 
     def _unasked(self, answer: Answer, news: News | None, now: int) -> Sequence[Happening]:

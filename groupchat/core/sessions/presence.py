@@ -52,6 +52,6 @@ class Presence:
     def own(under_way: Sequence[Part], answer: Answer) -> int:
         """Return how many of the events before the end that *answer* tells are its own."""
         return sum(
-            word == DONE and part.command.startswith((*_SAID, b"3 "))
+            word == DONE and part.last and part.command.startswith((*_SAID, b"3 "))
             for part, word in zip(under_way, answer.results, strict=True)
         )

@@ -65,14 +65,11 @@ class Tries:
         """It is answered: the next can be sent."""
         self.due = 0
 
-    def refused(self) -> bool:
-        """Take note of a refusal; return whether it counts. Anybody can send those, again and
-        again, so one a try does."""
-        if self._refused == self.count:
-            return False
-        self._refused = self.count
-        self.refusals += 1
-        return True
+    def refused(self) -> None:
+        """Take note of a refusal. Anybody can send those, again and again, so one a try counts."""
+        if self._refused != self.count:
+            self._refused = self.count
+            self.refusals += 1
 
     def heard(self) -> None:
         """Take note that the server knows sessions."""

@@ -8,6 +8,7 @@ from groupchat.core.plain import UNREADABLE
 from groupchat.core.sessions.bookmark import MAX_PARTIAL_BYTES, Bookmark
 from groupchat.core.sessions.client import ACKNOWLEDGE_MILLISECONDS, KEEP_MILLISECONDS
 from groupchat.core.sessions.happenings import TROUBLE, Result, Told
+from groupchat.core.sessions.replies import Answer
 from groupchat.core.sessions.timer import FIRST_MILLISECONDS
 from groupchat.core.sessions.tries import LISTEN_MILLISECONDS
 from groupchat.core.sessions.wire import Mark
@@ -165,12 +166,22 @@ def test_a_bookmark_comes_forward_and_never_back() -> None:
     assert bookmark.mark == Mark(6)
 
 
+def test_a_bookmark_that_is_there_already_keeps_its_part_of_a_line() -> None:
+    bookmark, half = Bookmark(0), Mark(0, 4)
+    part = Answer(1, (), Mark(0), half, 1, body=body(0)[:4])
+    rest = Answer(2, (), half, Mark(1), 1, body=body(0)[4:])
+    assert bookmark.take(part, bookmark.read(part), joined=False) == []
+    bookmark.skip(half)
+    assert bookmark.read(rest) == (told(0), b"")
+
+
 # Waiting and following.
 
 
 def test_a_client_waits_for_news_and_asks_again_now_and_then() -> None:
     client = opened()
     client.listen(30)
+    assert client.next_time() == 0
     ask = asked(client, 0)
     assert (ask.wait, ask.commands) == (30, ())
     assert client.idle
@@ -242,6 +253,17 @@ def test_a_follower_leaves_out_what_came_by_too_early() -> None:
     gap = answer(ask, number=0, begin=Mark(1), stop=2, body=body(1))
     assert client.receive(gap, 0) == []
     assert client.position == 0
+
+
+def test_a_follower_is_told_nothing_twice() -> None:
+    client = opened(datagram=False)
+    client.follow()
+    ask = asked(client, 0)
+    client.receive(answer(ask), 0)
+    news = answer(ask, number=0, stop=2, body=body(0, 1))
+    assert client.receive(news, 0) == told(0, 1)
+    assert client.receive(news, 0) == []
+    assert client.receive(answer(ask, number=0, stop=3, body=body(0, 1, 2)), 0) == told(2)
 
 
 def test_news_that_nobody_asked_for_is_none_where_it_could_come_from_anybody() -> None:

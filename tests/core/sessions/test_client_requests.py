@@ -25,6 +25,7 @@ from tests.core.sessions.desk import Desk
 def test_one_request_is_under_way_and_the_rest_travels_together() -> None:
     client = opened()
     client.submit(b"1 Alice")
+    assert client.next_time() == 0
     first = asked(client)
     for text in (b"2 a", b"2 b", b"2 c"):
         client.submit(text)
@@ -159,10 +160,12 @@ def test_an_outbox_forgets_nothing_that_is_turned_back() -> None:
     outbox.put(b"2 later", DATAGRAM_ROOM)
     assert (outbox.requests(), outbox.commands()) == ((b"2 earlier",), (b"2 earlier",))
     outbox.turn_back()
-    assert outbox
+    assert (outbox.requests(), outbox.unsent()) == ((), (b"2 earlier", b"2 later"))
     outbox.pack(DATAGRAM_ROOM)
     assert outbox.requests() == (b"2 earlier", b"2 later")
     assert not outbox
+    assert outbox.forget() == (b"2 earlier", b"2 later")
+    assert outbox.requests() == ()
 
 
 @given(st.text(min_size=1, max_size=1_300).filter(str.isprintable), st.integers(20, 60))

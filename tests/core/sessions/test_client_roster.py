@@ -47,12 +47,22 @@ def test_a_server_that_tells_names_for_ever_is_not_listened_to(before: int) -> N
     assert client.receive(endless, 0) == [WhoIsHere(("Bob", "Carol"))]
 
 
+def test_of_those_who_are_here_the_very_first_is_asked_for_too() -> None:
+    client = opened()
+    client.ask_who()
+    assert client.receive(answer(asked(client), who=Who(1, 1), names=("Bob",)), 0) == []
+    last = answer(asked(client), who=Who(0, 1), names=("Al",))
+    assert client.receive(last, 0) == [WhoIsHere(("Bob", "Al"))]
+
+
 def test_there_is_a_bound_to_the_names_that_are_kept() -> None:
     client = opened()
     client.ask_who()
     names = tuple(f"{number}" for number in range(MAX_NAMES + 1))
-    many = answer(asked(client), who=Who(5, len(names)), names=names)
-    assert client.receive(many, 0) == [WhoIsHere(names)]
+    most = answer(asked(client), who=Who(9, MAX_NAMES), names=names[:MAX_NAMES])
+    assert client.receive(most, 0) == []
+    one_more = answer(asked(client), who=Who(5, 1), names=names[MAX_NAMES:])
+    assert client.receive(one_more, 0) == [WhoIsHere(names)]
 
 
 def test_an_answer_without_names_to_a_request_made_before_tells_nobody() -> None:

@@ -87,6 +87,21 @@ def test_a_join_that_was_under_way_makes_a_member() -> None:
     assert again.joined
 
 
+def test_what_is_said_together_with_a_join_makes_nothing_less_that_waits() -> None:
+    desk = Desk()
+    first = Chatter(desk)
+    first.pump()
+    for command in (b"1 Alice", b"2 one"):
+        first.client.submit(command)
+    request = first.client.send(first.now)
+    assert request is not None
+    desk.answer(request)
+    desk.plain("Bob", "hi")
+    happenings = Chatter(desk, saved=first.client.saved()).pump()
+    assert happenings[0] == Ready(resumed=True, waiting=2)
+    assert lines(happenings) == [b"Bob has joined", b"Bob: hi"]
+
+
 def test_of_a_line_that_has_come_in_part_the_whole_is_told_by_the_next() -> None:
     desk = Desk()
     first = Chatter(desk)
@@ -138,8 +153,11 @@ def test_a_long_command_goes_on_in_another_process() -> None:
     assert saved.command == long
     assert saved.commands[0].startswith(b"~0 2 abc")
     desk.answer(request)
+    desk.plain("Bob")
     second = Chatter(desk, saved=saved)
-    assert results(second.pump()) == [(long, "done")]
+    happenings = second.pump()
+    assert happenings[0] == Ready(resumed=True, waiting=1)  # a part alone is no event
+    assert results(happenings) == [(long, "done")]
     assert next(line for line in desk.lines() if b": abc" in line).endswith(b": " + long[2:])
 
 
@@ -170,8 +188,8 @@ def test_of_a_long_command_in_an_old_copy_nothing_more_travels() -> None:
     first.ask(b"2 three")
     second = Chatter(desk, saved=old)
     long = b"2 " + b"x" * 3_000
-    happenings = second.ask(long, b"2 short")
-    assert happenings[0] == Behind((long,))
+    happenings = second.ask(b"5", long, b"2 short")
+    assert happenings[0] == Behind((b"5", long))
     assert results(happenings) == [(b"2 short", "done")]
     assert [line[-5:] for line in desk.lines()][-2:] == [b"three", b"short"]
 

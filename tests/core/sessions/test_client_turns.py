@@ -4,6 +4,7 @@ import pytest
 
 from groupchat.core.plain import UNREADABLE
 from groupchat.core.sessions.happenings import TROUBLE, Ready, Result, Told, WhoIsHere
+from groupchat.core.sessions.turns import Turns
 from tests.core.sessions.chatter import (
     Chatter,
     answer,
@@ -58,6 +59,10 @@ def test_in_turn_the_next_command_waits_until_all_that_waited_is_fetched() -> No
             assert not chatter.client.idle
     words = [h.command if isinstance(h, Result) else b"news" for b in batches for h in b]
     assert words == [b"5", *[b"news"] * 6, b"6"]
+
+
+def test_where_nothing_was_put_aside_nothing_comes_after_the_news() -> None:
+    assert Turns().told(0, 9) == []
 
 
 def test_in_turn_to_fetch_ends_though_others_go_on_talking() -> None:
@@ -132,12 +137,13 @@ def test_in_turn_what_was_under_way_brings_no_news() -> None:
     assert lines(second.ask(b"5")) == [b"Bob has joined", b"Bob: hi"]
 
 
-def test_own_events_alone_are_not_told_to_be_waiting() -> None:
+@pytest.mark.parametrize("command", [b"2 one", b"3 Zoe"])
+def test_own_events_alone_are_not_told_to_be_waiting(command: bytes) -> None:
     desk = Desk()
     first = in_turn(desk)
-    first.client.submit(b"2 one")
+    first.client.submit(command)
     assert first.client.send(first.now) is not None
     second = Chatter(desk, saved=first.client.saved(), in_turn=True)
-    assert second.pump()[-1] == Result(b"2 one", "done")
+    assert second.pump() == [Ready(resumed=True, waiting=0), Result(command, "done")]
     third = Chatter(desk, saved=second.client.saved(), in_turn=True)
     assert third.pump() == [Ready(resumed=True, waiting=0)]
