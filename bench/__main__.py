@@ -6,11 +6,17 @@ from pathlib import Path
 
 import click
 
-from bench import members, memory
+from bench import members, memory, requests, restart, startup
 from bench.experiment import Experiment, Row, Skipped
 from bench.table import HEAD, line, write_json
 
-EXPERIMENTS = [*members.EXPERIMENTS, *memory.EXPERIMENTS]
+EXPERIMENTS = [
+    *requests.EXPERIMENTS,
+    *members.EXPERIMENTS,
+    *memory.EXPERIMENTS,
+    *restart.EXPERIMENTS,
+    *startup.EXPERIMENTS,
+]
 
 
 @click.command()
