@@ -37,9 +37,10 @@ class Comparison:
                 microseconds[name].append(rounds[name]())
         return cls(microseconds)
 
-    def ratio(self, one: str, other: str) -> Figures:
-        """Return how many times as long as *other* does *one* takes."""
-        return Figures([a / b for a, b in self._pairs(one, other)], self._show(one, other))
+    def ratio(self, one: str, other: str, note: str = "") -> Figures:
+        """Return how many times as long as *other* *one* takes. A *note* goes with it."""
+        text = self._show(one, other) + note
+        return Figures([a / b for a, b in self._pairs(one, other)], text)
 
     def difference(self, one: str, other: str) -> Figures:
         """Return how many milliseconds *one* takes more than *other*."""

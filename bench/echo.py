@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from bench.process import LOOPBACK
 from bench.experiment import Skipped
+from bench.process import LOOPBACK
 
 __all__ = ["BUFFER_BYTES", "compiled"]
 

@@ -5,7 +5,6 @@ with many: in the core, where Python tells how much it has allocated, and in a s
 process, where the kernel tells what that has come to.
 """
 
-import socket
 import tracemalloc
 from collections.abc import Mapping
 from typing import Final
@@ -33,8 +32,7 @@ def _measure(_repetitions: int) -> Mapping[str, Figures]:
 
 
 def waiting_message_in_group(messages: int, members: int = FEW) -> float:
-    """Return the bytes that Python allocates for each of *messages* that the others do not fetch.
-    """
+    """Return the bytes that Python allocates for each of *messages* that nobody fetches."""
     group = Group()
     for number in range(members):
         group.apply(Join(f"member {number}"), number)

@@ -84,7 +84,7 @@ def started(command: Sequence[str | Path]) -> Iterator[Process]:
             process.kill()
 
 
-def groupchat(journal: str | Path = ":memory:", transport: str = "udp") -> list[str | Path]:
-    """Return the command of a groupchat server with one transport and without limits."""
+def groupchat(journal: str | Path = ":memory:") -> list[str | Path]:
+    """Return the command of a groupchat server by UDP, without limits."""
     serve = [sys.executable, "-m", "groupchat", "serve", "--no-limits"]
-    return [*serve, "--transport", transport, "--journal", journal, "0"]
+    return [*serve, "--transport", "udp", "--journal", journal, "0"]

@@ -1,8 +1,8 @@
 """How long is a chat away when its server is started again?
 
-From the start of the process until it says that it listens. It checks its whole journal meanwhile, so
-what counts is how much is in there, and in how many batches: a busy server writes many messages at
-once, a quiet one each for itself, which is the most work to read.
+From the start of the process until it says that it listens. It checks its whole journal meanwhile,
+so what counts is how much is in there, and in how many batches: a busy server writes many messages
+at once, a quiet one each by itself, which is the most work to read.
 
 The journal is what the server's own code makes of a million messages, but in memory until it is
 complete; to wait for the disk a million times would take many minutes. It ends as if the server
@@ -111,6 +111,6 @@ EXPERIMENTS: Final = [
             "quiet": Target("each written by itself", 3, "s"),
         },
         _measure,
-        5,
+        3,
     )
 ]

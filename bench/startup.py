@@ -1,7 +1,7 @@
 """How long does it take to start: what a program that imports the core waits for, and a user.
 
-CPU time of a whole process, less that of one that runs the same interpreter for nothing. The two take
-turns. Modules are compiled before, as they are for everybody but the first.
+CPU time of a whole process, less that of one in which the same interpreter does nothing. They take
+turns. Modules have been compiled before, as they are for everybody but the first.
 """
 
 import os

@@ -6,8 +6,12 @@ Theory. All clients send a request, then all wait for their replies, and so on. 
 requests are sent without a look at the replies, the server always finds some of them waiting, as
 does a busy one; and no more are under way than a socket holds, so none is lost.
 
-Only the CPU time of the server counts, so a slow load generator costs no time. What it could do is to
-have the server wake up for fewer requests at a time, and a wake-up is paid for by all of them.
+Only the CPU time of the server counts, so a slow load generator costs no time. What it could do
+is to have the server wake up for fewer requests at a time, and each wake-up is paid for by those
+requests. So it was compared with two generators that work at the same time, 64 clients each. The
+echo then slept once in 350 requests instead of once in 40, and a request took it 9.3 us instead of
+8.6 us; a groupchat server slept once in 508 updates instead of once in 205, and an update took
+31.2 us instead of 30.9 us.
 """
 
 import contextlib
