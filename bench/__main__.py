@@ -6,16 +6,28 @@ from pathlib import Path
 
 import click
 
-from bench import backlog, fanout, latency, members, memory
+from bench import (
+    backlog,
+    fanout,
+    latency,
+    members,
+    memory,
+    requests,
+    restart,
+    startup,
+)
 from bench.experiment import Experiment, Row, Skipped
 from bench.table import HEAD, line, write_json
 
 EXPERIMENTS = [
+    *requests.EXPERIMENTS,
     *members.EXPERIMENTS,
-    *memory.EXPERIMENTS,
     *fanout.EXPERIMENTS,
     *latency.EXPERIMENTS,
     *backlog.EXPERIMENTS,
+    *memory.EXPERIMENTS,
+    *restart.EXPERIMENTS,
+    *startup.EXPERIMENTS,
 ]
 
 

@@ -1,36 +1,39 @@
 """Does a message cost more when more members are there to read it?
 
-Two servers, or two groups in this process, differ in the number of their members alone. Ten
-members of each write in turn; the others have joined and are silent. The two take turns in
-short rounds, so that whatever else the machine does meets both.
+Two servers, or two groups in this process, differ in the number of their members alone. Nine
+members of each write. With each reply they are told all that the other eight have written since the
+last, so a round begins as the one before did. The rest, one or 9,991, are silent: in either group
+somebody waits for every message, and all are kept. They have joined before the nine, who would
+otherwise be told of 9,991 new members, by full datagrams, in the first thousands of replies.
 """
 
 import contextlib
-import socket
 import time
-from collections.abc import Callable, Mapping
-from statistics import median
+from collections.abc import Mapping
 from typing import Final
 
+from bench.comparison import Comparison, Round
 from bench.experiment import Experiment, Figures, Target
-from bench.process import running
-from groupchat.core import Group, Join, Send
+from bench.process import groupchat, started
+from bench.udp import TEXT, exchange, idle_members, joined
+from groupchat.core import Group, Join, Send, Update
 
 __all__ = ["EXPERIMENTS"]
 
-MEMBERS: Final = 10_000
-WRITERS: Final = 10
-MESSAGES: Final = 1_000  # a round
-TEXT: Final = "x" * 64
-
-Round = Callable[[], int]  # sends some messages; returns the CPU time they cost in nanoseconds
+FEW: Final = 10
+MANY: Final = 10_000
+WRITERS: Final = 9
+TURNS: Final = 100  # a round: so many messages of each writer
+BUDGET: Final = 1_024  # bytes of a reply by UDP
 
 
 def _measure(repetitions: int) -> Mapping[str, Figures]:
+    groups = {str(size): _group(size) for size in (FEW, MANY)}
     with contextlib.ExitStack() as stack:
+        servers = {str(size): _server(stack, size) for size in (FEW, MANY)}
         return {
-            "core": _compare(_group(WRITERS), _group(MEMBERS), repetitions),
-            "server": _compare(_server(stack, WRITERS), _server(stack, MEMBERS), repetitions),
+            "core": Comparison.of(groups, repetitions).ratio(str(MANY), str(FEW)),
+            "server": Comparison.of(servers, repetitions).ratio(str(MANY), str(FEW)),
         }
 
 
@@ -38,57 +41,42 @@ def _group(size: int) -> Round:
     group = Group()
     for number in range(size):
         group.apply(Join(f"member {number}"), number)
+    writers = range(size - WRITERS, size)
+    for writer in writers:
+        group.apply(Update(), writer)  # without a budget, so all that there is
 
-    def play() -> int:
+    def play() -> float:
         start = time.process_time_ns()
-        for number in range(MESSAGES):
-            group.apply(Send(TEXT), number % WRITERS, budget=1_024)
-        return time.process_time_ns() - start
+        for _ in range(TURNS):
+            for writer in writers:
+                group.apply(Send(TEXT), writer, budget=BUDGET)
+        return (time.process_time_ns() - start) / (TURNS * WRITERS) / 1_000
 
     return play
 
 
 def _server(stack: contextlib.ExitStack, size: int) -> Round:
-    server = stack.enter_context(running())
-    writers = [stack.enter_context(server.join(f"writer {number}")) for number in range(WRITERS)]
-    for number in range(size - WRITERS):
-        server.join(f"reader {number}").close()
+    server = stack.enter_context(started(groupchat()))
+    idle_members(server, size - WRITERS)
+    writers = stack.enter_context(joined(server, WRITERS))
 
-    def play() -> int:
-        _write(writers, WRITERS)  # each has what the last round left him
+    def play() -> float:
         start = server.cpu_ns()
-        _write(writers, MESSAGES)
-        return server.cpu_ns() - start
+        for _ in range(TURNS):
+            exchange(writers, f"2 {TEXT}".encode())
+        return (server.cpu_ns() - start) / (TURNS * WRITERS) / 1_000
 
     return play
-
-
-def _write(writers: list[socket.socket], messages: int) -> None:
-    request = f"2 {TEXT}".encode()
-    for number in range(messages):
-        writer = writers[number % WRITERS]
-        writer.send(request)
-        writer.recv(65_536)
-
-
-def _compare(small: Round, large: Round, repetitions: int) -> Figures:
-    small(), large()  # warm up
-    pairs = [
-        (small(), large()) if number % 2 else (large(), small())[::-1]
-        for number in range(repetitions)
-    ]
-    few, many = (median(times) / MESSAGES / 1_000 for times in zip(*pairs, strict=True))
-    return Figures([b / a for a, b in pairs], f"{many:.2f} us a message against {few:.2f} us")
 
 
 EXPERIMENTS: Final = [
     Experiment(
         "A message with 10,000 members, against 10 members",
         {
-            "core": Target("the core alone, CPU time", 1.10),
-            "server": Target("a server over UDP, CPU time", 1.10),
+            "core": Target("the core alone", 1.10),
+            "server": Target("a server in memory, by UDP", 1.10),
         },
         _measure,
-        41,
+        31,
     )
 ]
