@@ -49,7 +49,7 @@ fuzz: .venv/all  ## 1,000,000 inputs for everything that reads bytes from outsid
 mutants: .venv/all  ## Mutation testing of the core; takes some minutes.
 	$(BIN)/python tests/mutants.py
 
-bench: .venv/base  ## Measure what a message costs, in CPU time and memory.
+bench: .venv/bench  ## Measure what a message costs, beside ngIRCd and NATS if they are there.
 	$(BIN)/python -m bench
 
 clean:  ## Remove the environment and whatever was built.
@@ -68,6 +68,13 @@ clean:  ## Remove the environment and whatever was built.
 .venv/all: .venv/base
 	@echo "Setting up what tests, checks and documentation need ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,fuzz,mutants,docs]'
+	@touch $@
+
+# Other servers, to compare with. Not every machine can have them.
+.venv/bench: .venv/base
+	@echo "Setting up what the benchmarks compare with ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]' \
+	  || echo "That is not to be had here, so what needs it is skipped."
 	@touch $@
 
 # The README's nc sessions are run by the tests. Only a system package brings nc.

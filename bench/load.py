@@ -1,8 +1,14 @@
 """The load: a small C program that writes to a server and counts what its members get.
 
 ``load.c`` says what it does. In Python, to read what 100 members get would take longer than to
-send it does, and so the figures would be the reader's. (How that was checked: the program prints
-its own CPU time; see :class:`Bursts`.)
+send it does, and so the figures would be the reader's.
+
+How it was checked that they are not: the kernel tells for how long a thread has run, and for how
+long it has waited for a processor (the first two numbers in ``/proc/PID/schedstat``). While
+messages were delivered to 100 members, both together were 99 to 100 % of the time for ngIRCd and
+for groupchat: they were never without work. The load slept for 20 to 50 % of it, although others
+used the machine. For ngIRCd, which writes every message by itself, it took 0.8 times the CPU time
+of the server; for groupchat and NATS, 0.2 times. What it took is printed with each figure.
 """
 
 import contextlib
