@@ -153,5 +153,5 @@ class Chat:
         while left:
             oldest, since = next(iter(left.items()))
             if now - since < FORGET_MILLISECONDS:
-                break
+                return
             del left[oldest], self.sessions[oldest]

@@ -195,6 +195,14 @@ def test_what_each_of_the_senders_is_told() -> None:
     assert chat.time == 8
 
 
+def test_a_record_can_drop_and_go_on() -> None:
+    chat = Chat()
+    chat.apply(Record(5, "u", 0, (Join("Al"),)))
+    chat.apply(Record(6, "u", 0, (Send("x"),)))
+    chat.apply(Record(7, SERVER, 0, (Drop(1), Drop(2))))
+    assert chat.group.timeline.start == 2
+
+
 def test_a_session_that_joins_stands_past_its_join() -> None:
     """Who is here, it asks; what it sends in the same request is its own."""
     chat = Chat()
@@ -284,6 +292,18 @@ def test_a_session_is_remembered_while_it_is_a_member_and_ten_minutes_more(
 ) -> None:
     assert FORGET_MILLISECONDS == 600_000
     assert remembered(*later) == who
+
+
+def test_in_a_new_chat_nothing_has_happened() -> None:
+    assert Chat().snapshot() == {
+        "time": 0,
+        "end": 0,
+        "start": 0,
+        "dropped_time": 0,
+        "pages": [[0, 0]],
+        "members": [],
+        "sessions": [],
+    }
 
 
 EMPTY = Chat().snapshot()

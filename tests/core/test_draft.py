@@ -136,6 +136,10 @@ def test_a_full_group_takes_nobody_until_somebody_has_left() -> None:
         ("a", Leave()),
         ("c", Join("Cy")),
         ("a", Join("Al")),
+        ("b", Leave()),
+        ("c", Leave()),
+        ("a", Join("Al")),
+        ("b", Join("Bo")),
     ) == [
         Join("Bo"),
         Reason.GROUP_IS_FULL,
@@ -144,6 +148,10 @@ def test_a_full_group_takes_nobody_until_somebody_has_left() -> None:
         Leave(),
         Join("Cy"),
         Reason.GROUP_IS_FULL,
+        Leave(),
+        Leave(),
+        Join("Al"),
+        Join("Bo"),
     ]
     assert group.apply(Join("Bo"), "b") == Roster(("Al",))
     assert group.apply(Join("Cy"), "c") == Refused(Reason.GROUP_IS_FULL)

@@ -137,6 +137,10 @@ def test_a_name_that_expands_to_very_many_characters_is_none() -> None:
     assert tidy_name("\ufdfa" * 7) == "\ufdfa" * 7
     assert len(name_key("\ufdfa" * 7)) <= MAX_EXPANDED_CHARACTERS
     assert tidy_name("\ufdfa" * 8) is None
+    longest = "\ufdfa" * 7 + "xx"
+    assert len(name_key(longest)) == MAX_EXPANDED_CHARACTERS
+    assert tidy_name(longest) == longest
+    assert tidy_name(longest + "x") is None
 
 
 def test_no_roster_reads_as_a_refusal() -> None:
