@@ -14,11 +14,15 @@ somebody who asks more often than a member may.
 import contextlib
 from collections.abc import Mapping
 from functools import partial
+from socket import socket
+from statistics import median
 from typing import Final
+
+from attrs import frozen
 
 from bench.experiment import Experiment, Figures, Target
 from bench.followers import Member, groupchat, join_plainly
-from bench.load import Bursts, compiled
+from bench.load import Load, compiled
 from bench.room import TEXT
 from bench.served import Served
 
@@ -27,6 +31,17 @@ __all__ = ["EXPERIMENTS"]
 MESSAGES: Final = 1_000_000
 REQUESTS: Final = 80  # that the plain member makes; each gets 1 MiB at the most, of 73 bytes each
 REPETITIONS: Final = 3
+
+
+@frozen
+class _Fetch:
+    """One backlog, fetched."""
+
+    size: int
+    """Bytes that came."""
+    wall_ns: int
+    cpu_ns: int
+    """CPU time of the server."""
 
 
 def _measure(durable: bool, repetitions: int) -> Mapping[str, Figures]:
@@ -38,21 +53,17 @@ def _measure(durable: bool, repetitions: int) -> Mapping[str, Figures]:
         silent = [join_plainly(server, f"silent {number}") for number in range(repetitions)]
         Member(server, "writer", follows=False).say(TEXT, MESSAGES)
         # Plain first: the lines of sessions are made as they are asked for, and may be kept.
+        figures: dict[str, Figures] = {}
         before = _settled(server)
-        plain = [load.run(member, [], b"5\n", REQUESTS, expected=MESSAGES) for member in silent]
-        plain_peak = server.peak_bytes() - before
+        plain = [_fetched(server, load, member, b"5\n", REQUESTS) for member in silent]
+        figures["plain rate"] = _rates(plain)
+        figures["plain memory"] = Figures([(server.peak_bytes() - before) / 2**20])
         before = _settled(server)
-        sessions = [
-            load.run(away.connection, [], again, 1, expected=MESSAGES)
-            for again in (away.follow_again() for _ in range(repetitions))
-        ]
-        session_peak = server.peak_bytes() - before
-    return {
-        "session rate": _rates(sessions),
-        "session memory": Figures([session_peak / 2**20]),
-        "plain rate": _rates(plain),
-        "plain memory": Figures([plain_peak / 2**20]),
-    }
+        again = (away.follow_again() for _ in silent)
+        sessions = [_fetched(server, load, away.connection, request, 1) for request in again]
+        figures["session rate"] = _rates(sessions)
+        figures["session memory"] = Figures([(server.peak_bytes() - before) / 2**20])
+        return figures
 
 
 def _settled(server: Served) -> int:
@@ -61,12 +72,19 @@ def _settled(server: Served) -> int:
     return server.resident_bytes()
 
 
-def _rates(fetches: list[Bursts]) -> Figures:
+def _fetched(server: Served, load: Load, member: socket, request: bytes, times: int) -> _Fetch:
+    before = server.cpu_ns()
+    bursts = load.run(member, [], request, times, expected=MESSAGES)
+    return _Fetch(bursts.bytes_read, bursts.each_ns[0], server.cpu_ns() - before)
+
+
+def _rates(fetches: list[_Fetch]) -> Figures:
     """Return the megabytes a second of each."""
-    size = fetches[0].bytes_read / MESSAGES
+    cpu = median(fetch.size * 1e3 / fetch.cpu_ns for fetch in fetches)
+    size = fetches[0].size / MESSAGES
     return Figures(
-        [fetch.bytes_read * 1e3 / fetch.each_ns[0] for fetch in fetches],
-        f"{size:.0f} bytes a message of 64 bytes",
+        [fetch.size * 1e3 / fetch.wall_ns for fetch in fetches],
+        f"{size:.0f} bytes a message of 64 bytes; {cpu:.0f} MB a second of CPU time",
     )
 
 
