@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Self
 
-from groupchat.journal.files import Look, identify
+from groupchat.journal.files import Look, Newer, Unusable, identify
 from groupchat.journal.rawfile import RawFile
 from groupchat.journal.rows import BASE, BATCH, PAGE, SNAPSHOT
 from groupchat.journal.sqlite import SQLiteReading
@@ -32,8 +32,8 @@ class Peek:
         path: the file.
 
     Raises:
-        Unusable: it is from a newer version, by what is in its WAL.
-        Damaged: its tables are not ours.
+        Newer: it is from a newer version, by what is in its WAL.
+        Damaged: its tables, or its first bytes, are not ours.
         OSError: it cannot be read.
     """
 
@@ -47,12 +47,21 @@ class Peek:
                 kind: {} for kind in (BATCH, PAGE, SNAPSHOT, BASE)
             }
             with RawFile(path) as raw:
-                identify(path, raw.header())
+                self._identify(path, raw.header())
                 for number in raw.frames:
                     for kind, row in raw.rows(number):
                         self._fresh[kind][row.number] = row
                 self._proven = raw.proven(max(self._fresh[BATCH], default=0))
             self._open = opening.pop_all()
+
+    @staticmethod
+    def _identify(path: Path, header: bytes) -> None:
+        try:
+            identify(path, header)
+        except Newer:
+            raise
+        except Unusable as error:  # a server has begun the WAL anew, perhaps, since we looked there
+            raise Damaged(error.problem) from error
 
     def batches(self, after: int) -> Iterator[Row]:
         """Yield the batches after *after*, in order."""

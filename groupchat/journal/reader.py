@@ -115,7 +115,7 @@ class Reader:
         try:
             if not inspect(path):
                 raise FileNotFoundError(f"there is no journal at {path}")
-            self._look()
+            self._look_first()
         except Newer:
             raise
         except Unusable as error:
@@ -265,6 +265,18 @@ class Reader:
         if self._peek is not None or (snapshot is not None and snapshot.number == chain.number):
             return None
         return Gap(chain.number + 1, None, None, cause or "; ".join(self.troubles))
+
+    def _look_first(self) -> None:
+        """Open it, again and again if a server may be in the way."""
+        tries = 0
+        while self._peek is None:
+            try:
+                self._look()
+            except Damaged:
+                tries += 1
+                if not self.served or tries > TRIES:
+                    raise
+                time.sleep(_PAUSE_SECONDS)
 
     def _look(self) -> None:
         try:

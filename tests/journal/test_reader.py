@@ -14,6 +14,7 @@ from groupchat.journal import Unusable
 from groupchat.journal import reader as reader_module
 from groupchat.journal.files import Newer, is_served, lock
 from groupchat.journal.peek import Peek
+from groupchat.journal.rawfile import RawFile
 from groupchat.journal.reader import Reader, Removed
 from groupchat.journal.retention import Retention
 from groupchat.journal.salvage import Salvage
@@ -216,6 +217,25 @@ def test_what_looks_damaged_beside_a_server_is_looked_at_again(
         assert reader.served
         assert reader.snapshot() is not None
     assert len(looks) == 4
+
+
+@pytest.mark.parametrize("look", [1, 2])
+def test_a_wal_that_a_server_has_begun_anew_is_looked_at_again(
+    served: Path, monkeypatch: pytest.MonkeyPatch, look: int
+) -> None:
+    """Then what lies where its first page was is any other."""
+    looks: list[int] = []
+
+    def header(raw: RawFile) -> bytes:
+        looks.append(1)
+        return b"\5\0\0\0~" * 20 if len(looks) == look else true_header(raw)
+
+    true_header = RawFile.header
+    monkeypatch.setattr(RawFile, "header", header)
+    found, gaps, troubles = read(served)
+    assert not gaps + troubles
+    assert len(found) == len(rows(served)) > 100
+    assert len(looks) > look
 
 
 def test_what_is_damaged_beside_a_server_is_found_to_be(served: Path) -> None:
