@@ -56,7 +56,8 @@ def test_a_long_text_travels_in_parts_and_arrives_whole(text: str) -> None:
     command = b"2 " + text.encode()
     happenings = chatter.ask(b"1 Alice", command, b"2 after")
     assert results(happenings)[1:] == [(command, "done"), (b"2 after", "done")]
-    assert len(chatter.asked()) > 3
+    parts = [part.decode() for ask in chatter.asked() for part in ask.commands]
+    assert len(parts) > 4  # cut between characters
     said = [line.split(b" ", 3)[3] for line in desk.lines()]
     assert said == [b"Alice has joined", b"Alice: " + text.encode(), b"Alice: after"]
 
@@ -166,6 +167,28 @@ def test_an_outbox_forgets_nothing_that_is_turned_back() -> None:
     assert not outbox
     assert outbox.forget() == (b"2 earlier", b"2 later")
     assert outbox.requests() == ()
+
+
+def test_what_was_under_way_is_a_command_if_it_is_not_said_to_be_a_part() -> None:
+    assert Outbox((b"",)).commands() == (b"",)
+    assert Outbox((b"",), b"6").commands() == (b"6",)
+
+
+def test_to_leave_travels_apart_where_that_is_asked_for() -> None:
+    for options, travels in (({}, (b"5", b"4")), ({"leave_apart": True}, (b"5",))):
+        outbox = Outbox()
+        for command in (b"5", b"4"):
+            outbox.put(command, DATAGRAM_ROOM)
+        outbox.pack(DATAGRAM_ROOM, **options)
+        assert outbox.requests() == travels
+
+
+def test_a_command_is_cut_that_has_no_room_with_what_stands_in_front_of_it() -> None:
+    for size, parts in ((59, 1), (60, 2)):
+        outbox = Outbox()
+        outbox.put(b"2".ljust(size, b" "), 60)
+        outbox.pack(1_000)
+        assert len(outbox.under_way) == parts
 
 
 @given(st.text(min_size=1, max_size=1_300).filter(str.isprintable), st.integers(20, 60))
