@@ -17,7 +17,19 @@ REASONS = {
     "old, renamed, new = shown.rpartition(_RENAMED)": "equivalent: the phrase stands there once",
     "if member.cursor.position <= standing <= self.timeline.end:": "equivalent: moves nowhere",
     "if len(spaced) > 5 * MAX_NAME_CHARACTERS:": "equivalent: only bounds the time NFC takes",
+    'name, _, value = option.rpartition(b"=")': "equivalent: no option holds two of them",
+    'count, _, before = value.rpartition(b":")': "equivalent: no option holds two of them",
+    "sender = self._senders.get(None) or sender_of(token)": "equivalent: only saves time",
     "member.untold = None": "equivalent: as false as 0",
+    "if done <= count:": "equivalent: then there is nothing to add",
+    "while index <= last:": "equivalent: a span of no lines is none",
+    # All ways to go through an excerpt where one look shows that all of it has room.
+    "last = None": "equivalent: only saves time",
+    "last = self._pages[-1] if (self._pages) and False else None": "equivalent: only saves time",
+    "if isinstance(last, Page) and last.first < self.start:": "equivalent: only saves time",
+    "first = last.start(None)": "equivalent: only saves time",
+    "if last.start(self.stop - last.first) + first <= room:": "equivalent: only saves time",
+    "if last.start(self.stop - last.first) - first < room:": "equivalent: only saves time",
     "return once if (once == twice) and False else _folded(_folded(twice))": (
         "equivalent: no name changes after the second round if it did not in that"
     ),

@@ -100,7 +100,7 @@ class Page:
             block = self._block(number, last)
             offset = block.ends[first - 1] if first else 0
             fitting = last
-            if room is not None and block.ends[last - 1] - offset > room:
+            if room is not None:
                 fitting = bisect_right(block.ends, offset + room, first, last)
             if fitting > first:
                 piece = bytes(memoryview(block.lines)[offset : block.ends[fitting - 1]])

@@ -38,6 +38,16 @@ def test_as_many_are_returned_as_have_room() -> None:
     assert page.stamped(0, 3, len(first + second) - 1) == (first, 1)
     assert page.stamped(1, 3, len(second) - 1) == (b"", 0)
     assert page.stamped(1, 1) == (b"", 0)
+    assert page.stamped(0, 2, 1_000) == (first + second, 2)
+
+
+def test_the_room_is_that_of_all_lines_however_they_are_kept() -> None:
+    page = filled(*[5] * 300)
+    lines = stamped_lines(page)
+    for count in (63, 64, 65, 150, 299):
+        room = len(b"".join(lines[:count]))
+        assert page.stamped(0, 300, room)[1] == count
+        assert page.stamped(0, 300, room - 1)[1] == count - 1
 
 
 @given(st.lists(st.integers(0, 90), min_size=1, max_size=200), st.data())

@@ -24,8 +24,9 @@ from tests.core.strategies import records
             Record(11, "session 5f", 14, (Send("a"), Rename("B")), None, 7, "done,not-a-request"),
             "11\tsession 5f\t14\t#7 done,not-a-request\t2 a\x1e3 B",
         ),
+        (Record(12, "s", 0, (Leave(),), None, 7, "well done"), "12\ts\t0\t#7 well done\t4"),
     ],
-    ids=["plain", "any length", "no reply", "tabs in a text", "drop", "session"],
+    ids=["plain", "any length", "no reply", "tabs in a text", "drop", "session", "any results"],
 )
 def test_a_record_is_one_readable_line(record: Record, text: str) -> None:
     assert record.encode() == text
@@ -69,6 +70,11 @@ def test_a_sender_that_would_look_like_more_than_one_field_cannot_be_written(sen
 def test_what_is_no_record_is_a_value_error(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         Record.decode(text)
+
+
+def test_it_is_said_what_was_to_be_a_request() -> None:
+    with pytest.raises(ValueError, match="not a request: '6'"):
+        Record.decode("1\tu\t0\t-\t6")
 
 
 _DAMAGE = st.lists(

@@ -210,7 +210,7 @@ class SessionClient:
         if self._phase is _Phase.READY and ask is None:
             return None
         self._tries.send(now, self._datagram, ask is not None and bool(ask.wait))
-        if self._phase is _Phase.OPENING or ask is None:
+        if ask is None:
             return Open(self._group, self._nonce, self._cookie).encode()
         mark = self._bookmark.mark  # on a connection we may have come further since
         return evolve(ask, mark=mark, tries=self._tries.count, cookie=self._cookie).encode()

@@ -81,14 +81,14 @@ class Outbox:
         self.under_way = []
         while self._waiting and len(self.under_way) < MAX_COMMANDS:
             if leave_apart and self.under_way and self._waiting[0].request == _LEAVE:
-                break
+                return
             room -= len(self._waiting[0].request) + 1
             if room < 0 and self.under_way:
-                break
+                return
             part = self._waiting.popleft()
             self.under_way.append(part)
             if part.request.startswith(b"+"):
-                break  # what follows must not be carried out if this is not
+                return  # what follows must not be carried out if this is not
 
     def requests(self) -> tuple[bytes, ...]:
         """Return what travels now, as it travels."""

@@ -249,7 +249,7 @@ def _answer(
                 lines = body.split(b"\n", who.count)
                 names = lines[: who.count]
                 if len(lines) < who.count:
-                    raise ValueError(option)
+                    raise ValueError
                 body = lines[who.count] if len(lines) > who.count else b""
         elif name == b"seen":
             seen = number_of(value)
@@ -260,7 +260,7 @@ def _answer(
         elif option == b"outside":
             outside = True
         else:
-            raise ValueError(option)
+            raise ValueError
     words = matching(_RESULTS, results)
     last = Mark.parse(stop)
     if body and not last.offset:

@@ -153,7 +153,7 @@ def _ask(
         elif name == b"try":
             tries = positive_of(value)
         else:
-            raise ValueError(option)
+            raise ValueError
     return Ask(
         matching(TOKEN, token),
         positive_of(number),

@@ -285,6 +285,19 @@ def test_on_a_new_connection_a_follower_follows_again() -> None:
     assert not asked(client).follow  # for there it would be of no use
 
 
+def test_on_a_new_connection_what_was_under_way_says_how_far_we_are_now() -> None:
+    client = opened(datagram=False)
+    client.follow()
+    client.receive(answer(asked(client)), 0)
+    client.submit(b"2 hi")
+    ask = asked(client)
+    assert client.receive(answer(ask, number=0, stop=1, body=body(0)), 0) == told(0)
+    client.reconnect(datagram=False)
+    again = asked(client)
+    assert (ask.mark, again.mark) == (Mark(0), Mark(1))
+    assert (ask.number, ask.commands) == (again.number, again.commands)
+
+
 def test_to_acknowledge_is_a_request_if_there_is_anything_new() -> None:
     client = opened()
     client.acknowledge()

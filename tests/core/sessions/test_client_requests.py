@@ -2,7 +2,7 @@
 
 import pytest
 from attrs import evolve
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from groupchat.core.plain import decode
@@ -168,8 +168,35 @@ def test_an_outbox_forgets_nothing_that_is_turned_back() -> None:
     assert outbox.requests() == ()
 
 
+def test_what_was_under_way_is_a_command_if_it_is_not_said_to_be_a_part() -> None:
+    assert Outbox((b"",)).commands() == (b"",)
+    assert Outbox((b"",), b"6").commands() == (b"6",)
+
+
+def test_to_leave_travels_apart_where_that_is_asked_for() -> None:
+    for options, travels in (({}, (b"5", b"4")), ({"leave_apart": True}, (b"5",))):
+        outbox = Outbox()
+        for command in (b"5", b"4"):
+            outbox.put(command, DATAGRAM_ROOM)
+        outbox.pack(DATAGRAM_ROOM, **options)
+        assert outbox.requests() == travels
+
+
+def test_a_command_is_cut_that_has_no_room_with_what_stands_in_front_of_it() -> None:
+    for size, parts in ((59, 1), (60, 2)):
+        outbox = Outbox()
+        outbox.put(b"2".ljust(size, b" "), 60)
+        outbox.pack(1_000)
+        assert len(outbox.under_way) == parts
+
+
 @given(st.text(min_size=1, max_size=1_300).filter(str.isprintable), st.integers(20, 60))
-def test_a_command_is_cut_between_characters(text: str, room: int) -> None:
+@example("€" * 20, 20)
+@example("x" + "€" * 20, 20)
+@example("xx" + "€" * 20, 20)
+def test_a_command_is_cut_between_characters_into_parts_as_long_as_can_be(
+    text: str, room: int
+) -> None:
     command = b"2 " + text.encode()
     if isinstance(decode(command), Refused):
         return
@@ -179,14 +206,16 @@ def test_a_command_is_cut_between_characters(text: str, room: int) -> None:
     while outbox:
         outbox.pack(room)
         (part,) = outbox.under_way
-        assert len(part.request) <= room
         part.request.decode()
         if part.request == command:
+            assert len(command) < room
             return
         offset, _, piece = part.request[1:].partition(b" ")
         assert int(offset) == len(whole)
         assert part.request.startswith(b"+" if part.last else b"~")
         whole += piece
+        size = len(b"~9999 ") + len(piece)
+        assert size <= room < size + len(command[len(whole) :].decode()[:1].encode()) or part.last
     assert whole == command
 
 

@@ -158,6 +158,7 @@ def test_a_long_command_goes_on_in_another_process() -> None:
     happenings = second.pump()
     assert happenings[0] == Ready(resumed=True, waiting=1)  # a part alone is no event
     assert results(happenings) == [(long, "done")]
+    assert len(second.asked()) == 4  # each part once
     assert next(line for line in desk.lines() if b": abc" in line).endswith(b": " + long[2:])
 
 

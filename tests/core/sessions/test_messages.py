@@ -216,13 +216,15 @@ def test_a_message_cut_short_is_none(message: Request, missing: int) -> None:
         b" ",
         b"open",
         b"open 1",
-        b"open 01 main",
-        b"open 1 Main",
-        b"open 1 " + b"a" * 33,
+        b"open 1 main",
         b"open 1 main x",
-        b"open 1 main %b %b" % (NONCE.encode(), COOKIE.encode()) + b" x",
-        b"open 1 main\x1e2 Hi",
-        b"opens 1 main",
+        b"open 01 main " + NONCE.encode(),
+        b"open 1 Main " + NONCE.encode(),
+        b"open 1 %b %b" % (b"a" * 33, NONCE.encode()),
+        b"open 1 main %b x" % NONCE.encode(),
+        b"open 1 main %b %b x" % (NONCE.encode(), COOKIE.encode()),
+        b"open 1 main %b\x1e2 Hi" % NONCE.encode(),
+        b"opens 1 main " + NONCE.encode(),
         TOKEN.encode(),
         TOKEN.encode() + b" 1",
         TOKEN.encode()[1:] + b" 1 0",
@@ -336,7 +338,9 @@ def test_a_reply_is_sealed_with_its_key_and_shows_nothing_of_it(reply: Reply) ->
     whole = evolve(reply, key=TOKEN).encode()
     assert TOKEN.encode() not in whole or isinstance(reply, Opened)
     assert whole == sealed(whole[SEAL_BYTES:], TOKEN)
-    assert decode_reply(whole, TOKEN) == reply
+    decoded = decode_reply(whole, TOKEN)
+    assert decoded == reply
+    assert decoded.encode() == whole
     for other in ("", NONCE, TOKEN[1:] + "0"):
         assert decode_reply(whole, other) is None
 

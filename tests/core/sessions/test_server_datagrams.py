@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from groupchat.core.sessions.answers import STREAM_REPLY_BYTES
+from groupchat.core.sessions.answers import STREAM_REPLY_BYTES, Heard
 from groupchat.core.sessions.wire import Mark
 from tests.core.sessions.desk import al
 from tests.core.strategies import legal_texts
@@ -22,6 +22,37 @@ def test_what_does_not_fit_a_datagram_waits_and_the_answer_says_so() -> None:
         assert before.stop.offset == 0  # only whole lines
         assert len(before.encode()) > 1_000
     assert visitor.told == visitor.desk.lines(1)
+
+
+def test_what_else_an_answer_tells_leaves_the_rest_of_its_room_to_news() -> None:
+    visitor = al()
+    visitor.desk.plain("Bo", "x" * 3_000)
+    visitor.ask()
+    answer = visitor.ask(b"2 hi", who=0, seen=True, tries=7)
+    assert (answer.results, answer.names, answer.seen, answer.tries) == (("done",), ("Bo",), 3, 7)
+    marks = len(" who=1:0") + len(f".{answer.stop.offset}")  # for what is known last, 48 are free
+    assert len(answer.encode()) == 1_200 - 48 + marks
+
+
+def test_of_a_line_that_just_does_not_fit_all_but_one_byte_is_told() -> None:
+    visitor = al()
+    visitor.desk.plain("Bo")
+    line = visitor.desk.lines()[1]
+    what = Heard(visitor.sender, visitor.request(), (), None)
+    bodies = {visitor.desk.answers.answer(what, limit).body for limit in range(80, 200)}
+    assert line + b"\n" in bodies
+    assert line not in bodies
+    assert line[:-1] in bodies
+
+
+def test_with_names_there_is_news_if_it_has_room_for_a_hundred_bytes() -> None:
+    visitor = al()
+    visitor.desk.plain("Bo")
+    visitor.ask()
+    visitor.desk.plain("Bo", "x" * 3_000)
+    what = Heard(visitor.sender, visitor.request(who=0), (), None)
+    bodies = {visitor.desk.answers.answer(what, limit).body for limit in range(80, 500)}
+    assert min(len(body) for body in bodies if body) == 100
 
 
 def test_on_a_stream_an_answer_has_whole_lines_and_is_long() -> None:

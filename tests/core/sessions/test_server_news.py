@@ -178,6 +178,7 @@ def test_many_own_events_are_passed_though_only_some_are_looked_at(
         visitor.answer(b"2 own")
     visitor.desk.plain("Bo", "hi")
     assert visitor.desk.answers.has_news(visitor.sender, 2)
+    assert visitor.ask().stop == Mark(4)
     assert visitor.read_all()[-1].endswith(b"s Bo: hi")
     pushed = visitor.desk.answers.push(visitor.sender, visitor.token, 2)
     assert (pushed.stop, pushed.body) == (Mark(13), b"12 1000000 s Bo: hi\n")
