@@ -28,6 +28,7 @@ __all__ = ["ATTACKS", "MEMORY_BOUND", "Fared", "flood"]
 MEMBERS: Final = 10
 NONCE: Final = b"0f" * 8
 RETRY_SECONDS: Final = 0.5
+PATIENCE_SECONDS: Final = 30
 CONNECTIONS: Final = 1_000
 ATTACKS: Final = {
     "one": "datagrams from one address",
@@ -48,6 +49,9 @@ class Fared:
     at_once: int
     after_retry: int
     later: int
+    """By a second retry, or a later one."""
+    never: int
+    """Not even within :data:`PATIENCE_SECONDS` after the end of the flood."""
     slowest: float
     """Seconds that one request had to wait at the most, with all its tries."""
     attacks: dict[str, int]
@@ -60,12 +64,12 @@ class Fared:
 
     def __str__(self) -> str:
         attacks = [f"{count:>12,} {ATTACKS[name]}\n" for name, count in self.attacks.items()]
-        asked = self.at_once + self.after_retry + self.later
+        asked = self.at_once + self.after_retry + self.later + self.never
         return (
             f"In {self.seconds:.0f} s:\n{''.join(attacks)}"
             f"{asked:>12,} requests of {MEMBERS} members: {self.at_once:,} answered at once, "
-            f"{self.after_retry:,} after a retry, {self.later:,} later or never; the slowest after "
-            f"{self.slowest:.1f} s\n"
+            f"{self.after_retry:,} after a retry, {self.later:,} later, {self.never:,} never; the "
+            f"slowest after {self.slowest:.1f} s\n"
             f"{self.connections:>12,} silent connections stand; the server had "
             f"{self.memory / (1 << 20):.0f} MiB at the most"
         )
@@ -123,17 +127,17 @@ class _Asker:
         with contextlib.suppress(OSError):
             self.wire.send(self.request)
 
-    def take(self) -> None:
-        """Take a reply."""
+    def take(self) -> bool:
+        """Take a reply, and return whether it is the one that is waited for."""
         reply = self.wire.recv(65_536)
         if self.session:
             words = reply.split(b"\n")[0].split()
             if len(words) < 6 or words[1] != b"%d" % self.count:
-                return  # to an earlier try
+                return False  # to an earlier try
             self.mark = words[4]
         self.results.append(self.tries)
         self.look()
-        self.ask()
+        return True
 
     def look(self) -> None:
         """See how long the request has waited by now."""
@@ -158,7 +162,7 @@ def flood(seconds: int, folder: Path, attacks: Collection[str] = ATTACKS) -> Far
             for kind in attacks
             if kind != "silent"
         }
-        _chat(members, seconds)
+        never = _chat(members, seconds)
         counts = {kind: int(found.communicate()[0] or 0) for kind, found in running.items()}
         standing = sum(not _closed(sock) for sock in idle)
         memory = _peak_memory(process.pid)
@@ -168,7 +172,8 @@ def flood(seconds: int, folder: Path, attacks: Collection[str] = ATTACKS) -> Far
     return Fared(
         results.count(1),
         results.count(2),
-        sum(tries > 2 for tries in results) + sum(member.tries > 2 for member in members),
+        sum(tries > 2 for tries in results),
+        never,
         max(member.slowest for member in members),
         {**counts, "silent": count},
         standing,
@@ -177,23 +182,32 @@ def flood(seconds: int, folder: Path, attacks: Collection[str] = ATTACKS) -> Far
     )
 
 
-def _chat(members: list[_Asker], seconds: int) -> None:
-    end = time.monotonic() + seconds
-    by_socket = {member.wire: member for member in members}
+def _chat(members: list[_Asker], seconds: int) -> int:
+    """Have *members* ask for so many *seconds*, and wait for their last answers. Return how many
+    of these do not come."""
+    now = time.monotonic()
+    end = now + seconds
+    waiting = {member.wire: member for member in members}
     for member in members:
         member.ask()
-    while time.monotonic() < end:
-        readable, _, _ = select.select(list(by_socket), [], [], 0.02)
+    while waiting and now < end + PATIENCE_SECONDS:
+        readable, _, _ = select.select(list(waiting), [], [], 0.02)
+        now = time.monotonic()
         for sock in readable:
             with contextlib.suppress(OSError):
-                by_socket[sock].take()
-        now = time.monotonic()
-        for member in members:
+                if not waiting[sock].take():
+                    continue
+                if now < end:
+                    waiting[sock].ask()
+                else:
+                    del waiting[sock]
+        for member in waiting.values():
             if now - member.sent > RETRY_SECONDS:
                 member.again()
         time.sleep(0.002)  # people think, too; and the floods need a core each
-    for member in members:
+    for member in waiting.values():
         member.look()
+    return len(waiting)
 
 
 def _compiled(folder: Path) -> list[str]:
@@ -263,7 +277,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         fared = flood(arguments.seconds, Path(folder), arguments.attack or ATTACKS)
     print(fared)
-    sys.exit(bool(fared.later) or fared.memory > MEMORY_BOUND)
+    sys.exit(bool(fared.later or fared.never) or fared.memory > MEMORY_BOUND)
 
 
 if __name__ == "__main__":

@@ -61,7 +61,6 @@ def test_members_chat_on_in_a_flood(tmp_path: Path) -> None:
     """How soon they are answered is for ``make flood`` to say, on a machine that is quiet."""
     fared = flood(5, tmp_path)
     print(fared)
-    assert fared.at_once > 100
-    assert fared.later <= fared.at_once // 10
+    assert not fared.never
     assert fared.connections <= 250
     assert fared.memory < MEMORY_BOUND
