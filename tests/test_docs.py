@@ -15,6 +15,7 @@ Other blocks are only to be read.
 import contextlib
 import doctest
 import os
+import random
 import re
 import select
 import shutil
@@ -116,7 +117,7 @@ def test_console_examples(block: Block, server: RunningServer, tmp_path: Path) -
     write_files(block.page, tmp_path)
     ports = {PORT: str(server.port), str(int(PORT) + 1): str(server.port % 65_535 + 1)}
     for port in set(OWN_PORTS.findall(block.text)):
-        ports[port] = str(free_udp_port())
+        ports[port] = str(free_port())
     shown = ""
     for command in commands:
         line = replaced(command, ports)
@@ -150,11 +151,19 @@ def replaced(text: str, words: dict[str, str]) -> str:
     return re.sub(r"\b(" + "|".join(words) + r")\b", lambda match: words[match[1]], text)
 
 
-def free_udp_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+def free_port() -> int:
+    """Return a port that is free by UDP and TCP, and that the system gives nobody who does not ask
+    for it by its number: many tests do not, and run at the same time."""
+    while True:
+        port = random.randrange(15_000, 30_000)
+        with (
+            contextlib.suppress(OSError),
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
+            socket.socket() as tcp,
+        ):
+            udp.bind(("127.0.0.1", port))
+            tcp.bind(("127.0.0.1", port))
+            return port
 
 
 def need(tool: str) -> str:
@@ -264,7 +273,7 @@ class Terminal:
 @pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "docs" / "tutorial.md"], ids=page_name)
 def test_what_the_server_says(page: Path, home: Path) -> None:
     (block,) = (block for block in blocks(page, "text") if block.text.startswith("$ make serve\n"))
-    port = str(free_udp_port())
+    port = str(free_port())
     with serving(port) as server:
         server.program.out.until("let the network in")
         shown = "\n".join(server.program.out.seen)
