@@ -152,7 +152,7 @@ class Timeline:
         end = self.end
         if position >= self._last.first and position >= self._dropped:
             stop = end if most is None else min(end, position + most)
-            return Excerpt(position, stop, author, 0, 0, (self._last,))
+            return Excerpt(position, stop, author, pages=(self._last,))
         start = max(position, self.start)
         stop = end if most is None else min(end, start + most)
         pages = self._pages[self._index(start) :]

@@ -94,7 +94,7 @@ def number_of(text: bytes) -> int:
         ValueError: it shows none.
     """
     if not _NUMBER.fullmatch(text):
-        raise ValueError(text)
+        raise ValueError
     return int(text)
 
 
@@ -106,7 +106,7 @@ def positive_of(text: bytes) -> int:
     """
     number = number_of(text)
     if not number:
-        raise ValueError(text)
+        raise ValueError
     return number
 
 
@@ -117,5 +117,5 @@ def matching(pattern: re.Pattern[bytes], text: bytes) -> str:
         ValueError: it does not.
     """
     if not pattern.fullmatch(text):
-        raise ValueError(text)
+        raise ValueError
     return text.decode()
