@@ -20,6 +20,25 @@ REASONS = {
     'name, _, value = option.rpartition(b"=")': "equivalent: no option holds two of them",
     'count, _, before = value.rpartition(b":")': "equivalent: no option holds two of them",
     "sender = self._senders.get(None) or sender_of(token)": "equivalent: only saves time",
+    'digest = hmac.digest(self._secret, f"{period} {address}".encode(), "SHA256")': (
+        "equivalent: a name of the same"
+    ),
+    'return crc32(b"XX\\nXX".join(commands))': "equivalent: anything that tells where each ends",
+    "self._variation = None": "equivalent: the first measurement sets it",
+    "self._variation = 1.0": "equivalent: the first measurement sets it",
+    "self._lowest = None  # no cursor stands before this": "equivalent: the first cursor sets it",
+    "if not self._standing or position <= self._lowest:": "equivalent: the same again",
+    # Both lead to the same excerpt.
+    "if position > self._last.first and position >= self._dropped:": "equivalent: only saves time",
+    "if position >= self._last.first and position > self._dropped:": "equivalent: only saves time",
+    # To look near or everywhere finds the same cursor.
+    "far = position - len(standing)": "equivalent: only saves time",
+    "while position <= far and position not in standing:": "equivalent: only saves time",
+    "while position < far and position in standing:": "equivalent: only saves time",
+    (
+        "self._lowest = position if (position in standing) and False"
+        " else min(standing, default=self.end)"
+    ): "equivalent: only saves time",
     "member.untold = None": "equivalent: as false as 0",
     "if done <= count:": "equivalent: then there is nothing to add",
     "while index <= last:": "equivalent: a span of no lines is none",

@@ -149,6 +149,7 @@ def test_where_nothing_is_old_enough_nothing_is_dropped() -> None:
     assert (timeline.start, timeline.dropped_time) == (0, 0)
     timeline.drop(4, time=1)
     assert (timeline.start, timeline.dropped_time) == (4, 1)
+    assert timeline.pages[0].first == 4
     for before in (4, 3):
         timeline.drop(before, time=2)
     assert (timeline.start, timeline.dropped_time) == (4, 1)

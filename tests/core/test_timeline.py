@@ -39,6 +39,15 @@ def test_an_excerpt_stays_what_it_is() -> None:
     assert text(excerpt) == b"0\n1\n2\n3\n4\n"
 
 
+@pytest.mark.parametrize("page_bytes", [8, PAGE_BYTES])
+def test_an_excerpt_can_be_of_the_first_events_alone(page_bytes: int) -> None:
+    timeline = filled(9, page_bytes)
+    assert text(timeline.excerpt(2, most=3)) == b"2\n3\n4\n"
+    assert text(timeline.excerpt(7, most=3)) == b"7\n8\n"
+    timeline.drop(5, time=1)
+    assert text(timeline.excerpt(2, most=3)) == b"5\n6\n7\n"
+
+
 def test_entries_tell_position_time_and_line() -> None:
     timeline = Timeline(page_bytes=8)
     cursor = timeline.open(author=1)
