@@ -55,6 +55,15 @@ def test_while_he_is_told_who_is_here_it_is_how_far_that_has_come() -> None:
     assert group.standing("Me") == 4
 
 
+def test_whether_there_is_anything_to_tell_him() -> None:
+    group = group_of("Al", "Bo")
+    assert [group.has_news("Al"), group.has_news("Bo")] == [True, False]
+    group.apply(Update(), "Al")
+    assert [group.has_news("Al"), group.has_news("Bo")] == [False, False]
+    group.apply(Join("Me"), "Me", budget=-1)
+    assert group.has_news("Me")  # who is here
+
+
 @pytest.mark.parametrize("updates", range(6))
 def test_a_member_who_is_put_where_another_stood_hears_the_same_from_there(updates: int) -> None:
     """Of the two groups, only one has carried out his updates."""
