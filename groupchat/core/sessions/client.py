@@ -107,8 +107,7 @@ class SessionClient:
         self._resuming = saved is not None
         self._tries = Tries()
         self._outbox = Outbox(saved.commands, saved.command) if saved else Outbox()
-        self._wishes = Wishes()
-        self._wishes.more = saved is not None
+        self._wishes = Wishes(more=saved is not None)
         self._acknowledge_at: int | None = None  # by a request without anything else in it
         self._cookie = ""
         self._ask: Ask | None = None  # under way

@@ -13,10 +13,14 @@ __all__ = ["Wishes"]
 
 
 class Wishes:
-    """What one session wants to be told."""
+    """What one session wants to be told.
 
-    def __init__(self) -> None:
-        self.more = False
+    Args:
+        more: whether there is news to be asked for, as far as anybody knows.
+    """
+
+    def __init__(self, more: bool) -> None:
+        self.more = more
         """Whether to ask for news, or to say how far we are."""
         self.seen = False
         """Whether to ask how far everybody else has come."""
