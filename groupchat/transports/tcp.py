@@ -6,6 +6,7 @@ What lives here: who is connected. What goes over a connection is for its two en
 """
 
 import asyncio
+import contextlib
 import logging
 import socket
 from typing import Final
@@ -116,6 +117,10 @@ class _Listener:
                 continue
             self._peers.add(peer)
             connected.setblocking(False)
+            with contextlib.suppress(OSError):  # he has gone already
+                # What is written is whole, and must not wait until the last is acknowledged
+                # (J. Nagle, RFC 896). asyncio sees to that only for sockets that it has made.
+                connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             task = self._loop.create_task(self._begin(peer, connected))
             self._beginning.add(task)
             task.add_done_callback(self._beginning.discard)

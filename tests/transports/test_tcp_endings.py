@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from groupchat.transports.tcp import TCP
-from groupchat.transports.tcp_peer import KEPT_BYTES, MAX_LINE_BYTES, UNANSWERED_LINES
+from groupchat.transports.tcp_peer import KEPT_BYTES, MAX_LINE_BYTES, UNANSWERED_LINES, TCPPeer
 from tests.processes import (
     DEADLINE,
     REFUSAL,
@@ -113,6 +113,20 @@ async def test_a_connection_that_is_reset_before_it_is_accepted_is_survived() ->
         async with connected(TCP(), listener.port) as connection:
             await connection.send(b"hello")
             await connection.receive()
+
+
+@in_loop
+async def test_what_is_sent_does_not_wait_until_the_last_is_acknowledged() -> None:
+    service = Recorder()
+    async with listening(TCP(), service) as listener:
+        client = TcpMember(listener.port)
+        client.socket.sendall(b"5\n")
+        await soon(lambda: bool(service.peers))
+        (peer,) = service.peers
+        assert isinstance(peer, TCPPeer)
+        sock = peer.transport.get_extra_info("socket")
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        client.reset()
 
 
 @in_loop
