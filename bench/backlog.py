@@ -21,10 +21,10 @@ from typing import Final
 from attrs import frozen
 
 from bench.experiment import Experiment, Figures, Target
-from bench.followers import Member, groupchat, join_plainly
+from bench.followers import Member, join_plainly, serving
 from bench.load import Load, compiled
+from bench.process import Process
 from bench.room import TEXT
-from bench.served import Served
 
 __all__ = ["EXPERIMENTS"]
 
@@ -47,7 +47,7 @@ class _Fetch:
 def _measure(durable: bool, repetitions: int) -> Mapping[str, Figures]:
     with contextlib.ExitStack() as stack:
         load = stack.enter_context(compiled())
-        server = stack.enter_context(groupchat(durable, "--max-requests", str(MESSAGES)))
+        server = stack.enter_context(serving(durable, "--max-requests", str(MESSAGES)))
         away = Member(server, "away", follows=False)
         away.connection.close()
         silent = [join_plainly(server, f"silent {number}") for number in range(repetitions)]
@@ -66,13 +66,13 @@ def _measure(durable: bool, repetitions: int) -> Mapping[str, Figures]:
         return figures
 
 
-def _settled(server: Served) -> int:
+def _settled(server: Process) -> int:
     """Return the memory that the server has in use, and have it note the peak from now on."""
     server.forget_peak()
     return server.resident_bytes()
 
 
-def _fetched(server: Served, load: Load, member: socket, request: bytes, times: int) -> _Fetch:
+def _fetched(server: Process, load: Load, member: socket, request: bytes, times: int) -> _Fetch:
     before = server.cpu_ns()
     bursts = load.run(member, [], request, times, expected=MESSAGES)
     return _Fetch(bursts.bytes_read, bursts.each_ns[0], server.cpu_ns() - before)

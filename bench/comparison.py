@@ -7,16 +7,32 @@ in this order and then in the reverse, and each ratio is that of two neighbours.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import median
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from attrs import frozen
 
 from bench.experiment import Figures
 
-__all__ = ["Comparison", "Round"]
+__all__ = ["Comparison", "Round", "in_turn"]
+
+Result = TypeVar("Result")
 
 Round: TypeAlias = Callable[[], float]
 """Plays one round, and returns the CPU time of one of the things it does, in microseconds."""
+
+
+def in_turn(
+    rounds: Mapping[str, Callable[[], Result]], repetitions: int
+) -> dict[str, list[Result]]:
+    """Have *rounds* take turns, after one of each that warms them up, and return what comes of
+    them, by their names."""
+    for play in rounds.values():
+        play()
+    results: dict[str, list[Result]] = {name: [] for name in rounds}
+    for repetition in range(repetitions):
+        for name in list(rounds)[:: -1 if repetition % 2 else 1]:
+            results[name].append(rounds[name]())
+    return results
 
 
 @frozen
@@ -28,14 +44,8 @@ class Comparison:
 
     @classmethod
     def of(cls, rounds: Mapping[str, Round], repetitions: int) -> "Comparison":
-        """Have *rounds* take turns, after one of each that warms them up."""
-        for play in rounds.values():
-            play()
-        microseconds: dict[str, list[float]] = {name: [] for name in rounds}
-        for repetition in range(repetitions):
-            for name in list(rounds)[:: -1 if repetition % 2 else 1]:
-                microseconds[name].append(rounds[name]())
-        return cls(microseconds)
+        """Have *rounds* take turns."""
+        return cls(in_turn(rounds, repetitions))
 
     def ratio(self, one: str, other: str, note: str = "") -> Figures:
         """Return how many times as long as *other* *one* takes. A *note* goes with it."""

@@ -5,17 +5,16 @@ others gets everything. The servers take turns, with the same number of messages
 whatever else the machine does meets all of them.
 """
 
-import contextlib
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Mapping
 from functools import partial
 from statistics import median
-from typing import Final, TypeAlias
+from typing import Final
 
 from attrs import frozen
 
+from bench.comparison import in_turn
 from bench.experiment import Experiment, Figures, Target
-from bench.followers import group
+from bench.followers import Start, rooms
 from bench.load import Load, compiled
 from bench.nats import subject
 from bench.ngircd import channel
@@ -26,9 +25,6 @@ __all__ = ["EXPERIMENTS"]
 FOLLOWERS: Final = 100
 MESSAGES: Final = 2_000  # a repetition
 REPETITIONS: Final = 7
-
-Start: TypeAlias = Callable[[int], AbstractContextManager[Room]]
-"""Starts a server with so many followers."""
 
 
 @frozen
@@ -42,19 +38,9 @@ class _Turn:
 
 
 def _measure(baseline: Start, repetitions: int) -> Mapping[str, Figures]:
-    with contextlib.ExitStack() as stack:
-        load = stack.enter_context(compiled())
-        rooms: dict[str, Room] = {
-            "baseline": stack.enter_context(baseline(FOLLOWERS)),
-            "memory": stack.enter_context(group(FOLLOWERS, durable=False)),
-            "durable": stack.enter_context(group(FOLLOWERS, durable=True)),
-        }
-        for room in rooms.values():
-            _turn(load, room)  # warm up
-        turns: dict[str, list[_Turn]] = {kind: [] for kind in rooms}
-        for number in range(repetitions):
-            for kind in list(rooms)[:: 1 if number % 2 else -1]:
-                turns[kind].append(_turn(load, rooms[kind]))
+    with compiled() as load, rooms(baseline, FOLLOWERS) as servers:
+        plays = {kind: partial(_turn, load, room) for kind, room in servers.items()}
+        turns = in_turn(plays, repetitions)
     figures: dict[str, Figures] = {}
     for kind in ("memory", "durable"):
         figures[f"rate {kind}"] = _rates(turns[kind], turns["baseline"])

@@ -9,25 +9,28 @@ and then.
 import contextlib
 import secrets
 import socket
-import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
-from bench.room import TEXT
-from bench.served import LOOPBACK, Served, free_port, serving
+from bench.process import Process, groupchat, started
+from bench.room import TEXT, Room, arrived
 from groupchat.core.sessions.replies import Answer, Opened, Reply, decode_reply
 from groupchat.core.sessions.requests import Ask, Open
 from groupchat.core.sessions.wire import Mark
 from groupchat.transports.tcp_peer import UNANSWERED_LINES
 
-__all__ = ["Group", "Member", "group", "groupchat", "join_plainly"]
+__all__ = ["Group", "Member", "Start", "group", "join_plainly", "rooms", "serving"]
 
 MESSAGES_A_REQUEST: Final = 17
 """Messages of 64 bytes that fit into the 1,200 bytes of one request of a session."""
 
 REQUESTS_UNDER_WAY: Final = 2 * UNANSWERED_LINES
+
+Start: TypeAlias = Callable[[int], AbstractContextManager[Room]]
+"""Starts a server with so many followers."""
 
 
 class Member:
@@ -39,7 +42,7 @@ class Member:
         follows: whether to be told all news unasked.
     """
 
-    def __init__(self, server: Served, name: str, *, follows: bool) -> None:
+    def __init__(self, server: Process, name: str, *, follows: bool) -> None:
         self._server = server
         self._follows = follows
         self._number = 0
@@ -112,7 +115,7 @@ class Group:
 
     request = f"2 {TEXT}\n".encode()
 
-    def __init__(self, server: Served, followers: int) -> None:
+    def __init__(self, server: Process, followers: int) -> None:
         self.server = server
         self._members = [
             Member(server, f"follower {number}", follows=True) for number in range(followers)
@@ -129,30 +132,42 @@ class Group:
             member.ask(self._end)
 
 
-def join_plainly(server: Served, name: str) -> socket.socket:
+def join_plainly(server: Process, name: str) -> socket.socket:
     """Return the connection of a new member who speaks the plain protocol."""
     member = server.connect()
     member.sendall(f"1 {name}\n".encode())
-    arrived = b""
-    while not arrived.endswith(b"\n\n") and arrived != b"\n":
-        arrived += member.recv(65_536)
+    arrived(member, lambda data: data.endswith(b"\n\n") or data == b"\n")
     return member
 
 
 @contextlib.contextmanager
-def groupchat(durable: bool, *limits: str) -> Iterator[Served]:
+def serving(durable: bool, *limits: str) -> Iterator[Process]:
     """Run ``groupchat serve`` over TCP: *durable*, with its journal on the disk, or in memory; and
-    with other *limits* than the default."""
-    port = free_port()
+    without *limits*, or with the default ones and those."""
     with tempfile.TemporaryDirectory() as folder:
         journal = Path(folder) / "chat.journal" if durable else ":memory:"
-        options = [*limits, "--host", LOOPBACK, "--transport", "tcp", "--journal", journal]
-        with serving([sys.executable, "-m", "groupchat", "serve", *options, str(port)], port) as it:
-            yield it
+        with started(groupchat(journal, "tcp", *limits)) as server:
+            yield server
 
 
 @contextlib.contextmanager
 def group(followers: int, durable: bool) -> Iterator[Group]:
     """Start groupchat, with so many *followers* in its group."""
-    with groupchat(durable, "--no-limits") as server:
+    with serving(durable) as server:
         yield Group(server, followers)
+
+
+@contextlib.contextmanager
+def rooms(baseline: Start, followers: int) -> Iterator[dict[str, Room]]:
+    """Start a ``baseline`` and, to compare with it, groupchat in ``memory`` and ``durable``, each
+    with so many *followers*.
+
+    Raises:
+        Skipped: the baseline is not installed.
+    """
+    with (
+        baseline(followers) as theirs,
+        group(followers, durable=False) as memory,
+        group(followers, durable=True) as durable,
+    ):
+        yield {"baseline": theirs, "memory": memory, "durable": durable}

@@ -4,13 +4,14 @@ One message at a time, over TCP: the clock begins before it is written, and ends
 member has read it. Then there is a pause, so that the server is at rest when the next one comes.
 """
 
-import contextlib
 from collections.abc import Mapping
+from functools import partial
 from statistics import median, quantiles
 from typing import Final
 
+from bench.comparison import in_turn
 from bench.experiment import Experiment, Figures, Target
-from bench.followers import group
+from bench.followers import rooms
 from bench.load import Load, compiled
 from bench.ngircd import channel
 from bench.room import Room
@@ -32,18 +33,9 @@ def _measure(repetitions: int) -> Mapping[str, Figures]:
 
 
 def _with_followers(size: int, load: Load, repetitions: int) -> Mapping[str, Figures]:
-    with contextlib.ExitStack() as stack:
-        rooms: dict[str, Room] = {
-            "baseline": stack.enter_context(channel(size)),
-            "memory": stack.enter_context(group(size, durable=False)),
-            "durable": stack.enter_context(group(size, durable=True)),
-        }
-        for room in rooms.values():
-            _turn(load, room)  # warm up
-        turns: dict[str, list[list[int]]] = {kind: [] for kind in rooms}
-        for number in range(repetitions):
-            for kind in list(rooms)[:: 1 if number % 2 else -1]:
-                turns[kind].append(_turn(load, rooms[kind]))
+    with rooms(channel, size) as servers:
+        plays = {kind: partial(_turn, load, room) for kind, room in servers.items()}
+        turns = in_turn(plays, repetitions)
     theirs = turns["baseline"]
     return {
         f"{kind} {size}": Figures(

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from bench.experiment import Skipped
-from bench.room import TEXT
-from bench.served import LOOPBACK, Served, free_port, serving
+from bench.process import LOOPBACK, Process, free_port, started_at
+from bench.room import TEXT, arrived
 
 __all__ = ["Subject", "subject"]
 
@@ -34,7 +34,7 @@ class Subject:
 
     request = f"PUB {SUBJECT} {len(TEXT)}\r\n{TEXT}\r\n".encode()
 
-    def __init__(self, server: Served, followers: int) -> None:
+    def __init__(self, server: Process, followers: int) -> None:
         self.server = server
         subscribe = f"SUB {SUBJECT} 1\r\n".encode()
         self.followers = [self._connect(subscribe) for _ in range(followers)]
@@ -46,12 +46,7 @@ class Subject:
     def _connect(self, request: bytes) -> socket.socket:
         client = self.server.connect()
         client.sendall(CONNECT + request + b"PING\r\n")
-        arrived = b""
-        while not arrived.endswith(b"PONG\r\n"):
-            data = client.recv(65_536)
-            if not data:
-                raise RuntimeError(f"NATS refuses a client: {arrived!r}")
-            arrived += data
+        arrived(client, lambda data: data.endswith(b"PONG\r\n"))
         return client
 
 
@@ -70,5 +65,5 @@ def subject(followers: int) -> Iterator[Subject]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "nats.conf"
         file.write_text(CONFIGURATION.format(host=LOOPBACK, port=port))
-        with serving([program, "--config", file], port) as server:
+        with started_at(port, [program, "--config", file]) as server:
             yield Subject(server, followers)

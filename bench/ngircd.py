@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from bench.experiment import Skipped
-from bench.room import TEXT
-from bench.served import LOOPBACK, Served, free_port, serving
+from bench.process import LOOPBACK, Process, free_port, started_at
+from bench.room import TEXT, arrived
 
 __all__ = ["Channel", "channel"]
 
@@ -44,7 +44,7 @@ class Channel:
 
     request = f"PRIVMSG {CHANNEL} :{TEXT}\r\n".encode()
 
-    def __init__(self, server: Served, followers: int) -> None:
+    def __init__(self, server: Process, followers: int) -> None:
         self.server = server
         self.followers = [self._join(f"f{number}") for number in range(followers)]
         self.writer = self._join("writer")
@@ -62,12 +62,7 @@ class Channel:
 
 
 def _await_line(member: socket.socket, code: bytes) -> None:
-    arrived = b""
-    while code not in arrived or not arrived.endswith(b"\n"):
-        data = member.recv(65_536)
-        if not data:
-            raise RuntimeError(f"ngIRCd refuses a member: {arrived!r}")
-        arrived += data
+    arrived(member, lambda data: code in data and data.endswith(b"\n"))
 
 
 @contextlib.contextmanager
@@ -86,5 +81,5 @@ def channel(followers: int) -> Iterator[Channel]:
         file.write_text(CONFIGURATION.format(host=LOOPBACK, port=port))
         # It gives up root's rights, and has to read this all the same.
         Path(folder).chmod(0o755)
-        with serving([program, "--nodaemon", "--config", file], port) as server:
+        with started_at(port, [program, "--nodaemon", "--config", file]) as server:
             yield Channel(server, followers)

@@ -5,11 +5,12 @@ What lives here: the interface. The rooms themselves: :mod:`bench.followers`, :m
 """
 
 import socket
+from collections.abc import Callable
 from typing import Final, Protocol
 
-from bench.served import Served
+from bench.process import Process
 
-__all__ = ["MARKER", "TEXT", "Room"]
+__all__ = ["MARKER", "TEXT", "Room", "arrived"]
 
 MARKER: Final = "%"
 """Stands once in every message, and in nothing else that a server sends. ``load.c`` counts it."""
@@ -22,7 +23,7 @@ class Room(Protocol):
     """A server with some members, all in one group, channel or subject."""
 
     @property
-    def server(self) -> Served:
+    def server(self) -> Process:
         """Its process."""
 
     @property
@@ -39,3 +40,18 @@ class Room(Protocol):
 
     def acknowledge(self, messages: int) -> None:
         """Have the followers say, if it is usual, that they have *messages* more."""
+
+
+def arrived(connection: socket.socket, is_all: Callable[[bytes], bool]) -> bytes:
+    """Return what arrives by *connection*, as soon as it *is_all*.
+
+    Raises:
+        RuntimeError: the server has closed it before.
+    """
+    data = b""
+    while not is_all(data):
+        more = connection.recv(65_536)
+        if not more:
+            raise RuntimeError(f"the server refuses a member: {data!r}")
+        data += more
+    return data

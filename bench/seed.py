@@ -14,12 +14,14 @@ reply may have any length, although clients read 1,024 bytes; and one that is lo
 
 import socket
 import sys
-from typing import Any, Final
+from typing import Final, TypeAlias
 
 from bench.echo import BUFFER_BYTES
 from bench.process import LOOPBACK
 
 __all__: list[str] = []
+
+Address: TypeAlias = tuple[str, int]
 
 _MAX_DATAGRAM_BYTES: Final = 65_508
 _ILLEGAL: Final = "Illegal request"
@@ -42,9 +44,9 @@ class _Member:
 class _Group:
     def __init__(self, once: bool) -> None:
         self._once = once
-        self._members: dict[Any, _Member] = {}
+        self._members: dict[Address, _Member] = {}
 
-    def answer(self, request: str, address: Any) -> str:  # noqa: ANN401  as sockets have it
+    def answer(self, request: str, address: Address) -> str:
         """Carry out a *request*, and return the reply."""
         kind, _, argument = request.partition(" ")
         member = self._members.get(address)
@@ -63,7 +65,7 @@ class _Group:
             return _ILLEGAL
         return member.take()
 
-    def _join(self, name: str, address: Any) -> str:  # noqa: ANN401
+    def _join(self, name: str, address: Address) -> str:
         names = ", ".join(member.name for member in reversed(self._members.values()))
         member = self._members[address] = _Member(name)
         self._tell(member, f"{name} has joined")

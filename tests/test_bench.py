@@ -2,19 +2,36 @@
 time."""
 
 import os
+import shutil
+import socket
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from bench import load
+from bench.comparison import in_turn
 from bench.echo import compiled
 from bench.experiment import Skipped
+from bench.followers import Member, Start, group, serving
 from bench.memory import member_in_server, waiting_message_in_group, waiting_message_in_server
-from bench.process import groupchat, started
+from bench.nats import subject
+from bench.ngircd import channel
+from bench.process import free_port, groupchat, started, started_at
 from bench.restart import write_journal
+from bench.room import TEXT
 from bench.udp import opened
 
+STARTS: dict[str, Start] = {
+    "groupchat in memory": partial(group, durable=False),
+    "groupchat durable": partial(group, durable=True),
+    "ngIRCd": channel,
+    "NATS": subject,
+}
+
+compiler = pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler")
 linux = pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="needs Linux's /proc")
 
 
@@ -83,3 +100,61 @@ def test_a_server_starts_with_the_journal_that_is_made(tmp_path: Path, a_batch: 
     write_journal(path, 300, a_batch)
     with started(groupchat(path)) as server:
         assert server.port
+
+
+@linux
+@compiler
+@pytest.mark.parametrize("start", STARTS.values(), ids=STARTS)
+def test_each_follower_gets_each_message_once(start: Start) -> None:
+    """The load fails if one comes twice, or not at all."""
+    try:
+        with load.compiled() as writes, start(3) as room:
+            before = room.server.cpu_ns()
+            bursts = writes.run(room.writer, room.followers, room.request, 50, bursts=2)
+            room.acknowledge(100)
+            assert room.server.cpu_ns() > before
+    except Skipped as why:
+        pytest.skip(str(why))
+    assert len(bursts.each_ns) == 2
+    assert bursts.bytes_read >= 3 * 100 * len(TEXT)
+
+
+@linux
+@compiler
+def test_the_load_fails_if_somebody_cannot_get_everything() -> None:
+    with load.compiled() as writes, group(1, durable=False) as room:
+        leaves = room.server.connect()
+        leaves.shutdown(socket.SHUT_WR)
+        with pytest.raises(RuntimeError, match="closed"):
+            writes.run(room.writer, [*room.followers, leaves], room.request, 1)
+
+
+@linux
+@compiler
+def test_a_member_who_comes_back_gets_his_backlog() -> None:
+    with load.compiled() as writes, serving(durable=False) as server:
+        away = Member(server, "away", follows=False)
+        Member(server, "writer", follows=False).say(TEXT, 100)
+        request = away.follow_again()
+        fetched = writes.run(away.connection, [], request, 1, expected=100)
+    assert fetched.bytes_read >= 100 * len(TEXT)
+
+
+def test_what_is_compared_takes_turns() -> None:
+    played: list[str] = []
+
+    def play(name: str) -> int:
+        played.append(name)
+        return len(played)
+
+    results = in_turn({name: partial(play, name) for name in "abc"}, 2)
+    assert "".join(played) == "abcabccba"
+    assert results == {"a": [4, 9], "b": [5, 8], "c": [6, 7]}
+
+
+def test_a_server_that_ends_instead_is_an_error() -> None:
+    nothing = [sys.executable, "-c", ""]
+    with pytest.raises(RuntimeError, match="did not start"), started(nothing):
+        pass
+    with pytest.raises(RuntimeError, match="does not listen"), started_at(free_port(), nothing):
+        pass

@@ -12,7 +12,7 @@ from groupchat import __version__
 __all__ = ["main"]
 
 _COMMANDS: Final = ("connect", "demo", "journal", "serve")
-"""Each is what its module of this name calls so, too."""
+"""Each is in the module of its name, and called the same there."""
 
 
 class _Commands(click.Group):
@@ -23,11 +23,10 @@ class _Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  as click has it
         return list(_COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        if cmd_name not in _COMMANDS:
-            return None
-        command: click.Command = getattr(import_module(f"groupchat.cli.{cmd_name}"), cmd_name)
-        return command
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in _COMMANDS:
+            self.add_command(getattr(import_module(f"groupchat.cli.{cmd_name}"), cmd_name))
+        return super().get_command(ctx, cmd_name)
 
     def main(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401  as click has it
         try:

@@ -3,8 +3,7 @@
 What lives here: reading beside a server. What must not: a lock, or anything else that is noticed.
 
 Theory. SQLite reads the file itself, and is told that nobody changes it, so that it does nothing
-but
-read. It does not see the WAL then; the rows on the pages that are there are found without it. A
+but read. It does not see the WAL then; the rows on the pages that are there are found without it. A
 server can write meanwhile, and have SQLite put the WAL into the file, so what is read can be
 nonsense. But every row has its checksum, and every batch says which one it follows: whatever is
 read is right, or is found not to be; then one looks again.
