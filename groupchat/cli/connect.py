@@ -5,7 +5,7 @@ import math
 
 import click
 
-from groupchat.cli.parameters import DEFAULT_PORT, TO_PORT, application_folder, load_transport
+from groupchat.cli.parameters import DEFAULT_PORT, REMOTE_PORT, application_folder, load_transport
 from groupchat.client.address import parse
 from groupchat.client.connect import Options, chat
 from groupchat.client.failures import NO_SUCH_HOST, NoAnswer, Trouble
@@ -66,7 +66,7 @@ Examples:
     "and with --follow, never.",
 )
 @click.argument("where", metavar="HOST|URL")
-@click.argument("port", type=TO_PORT, required=False)
+@click.argument("port", type=REMOTE_PORT, required=False)
 def connect(
     name: str | None,
     follow: bool,

@@ -13,7 +13,7 @@ __all__ = [
     "DEFAULT_PORT",
     "MAX_PORT",
     "PORT",
-    "TO_PORT",
+    "REMOTE_PORT",
     "Endpoint",
     "application_folder",
     "default_journal",
@@ -35,7 +35,7 @@ class _Port(click.IntRange):
 PORT: Final = _Port(0, MAX_PORT)
 """A port, or 0 for any that is free."""
 
-TO_PORT: Final = _Port(1, MAX_PORT)
+REMOTE_PORT: Final = _Port(1, MAX_PORT)
 """A port to connect to."""
 
 

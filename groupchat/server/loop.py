@@ -137,7 +137,7 @@ class Server:
             return reception
         if member is not None:
             self._silence.heard(member)
-            if request in UPDATES and self._has_nothing_to_do(member, peer):
+            if request in UPDATES and self._has_no_news(member, peer):
                 peer.reply(())
                 return reception
         if peer.datagram is not None and (
@@ -148,7 +148,7 @@ class Server:
         self._wake()
         return evolve(reception, pause=pause) if pause > reception.pause else reception
 
-    def _has_nothing_to_do(self, member: str, peer: Peer) -> bool:
+    def _has_no_news(self, member: str, peer: Peer) -> bool:
         """Whether the reply to ``5`` by datagram is known now, and empty. Most are, of those who
         ask again and again; so they do without a place in a batch, for nothing is written down and
         nothing applied. It must not overtake what the same member has asked before."""

@@ -22,7 +22,7 @@ from groupchat.core import (
     decode,
     encode,
 )
-from groupchat.core.plain import request
+from groupchat.core.plain import UPDATES, request
 from groupchat.core.timeline import Timeline
 from tests.core.reading import append
 from tests.core.strategies import legal_names, legal_texts
@@ -71,6 +71,11 @@ def test_a_request_is_decoded(request_: bytes, command: Command, end: bytes) -> 
 )
 def test_it_is_not_a_request(request_: bytes) -> None:
     assert decode(request_) == NOT_A_REQUEST
+
+
+@pytest.mark.parametrize("request_", [b"5", b"5\n", b"5\r\n", b"5\n\n", b"5 ", b"4", b"2 5"])
+def test_what_asks_for_news_is_known_without_decoding_it(request_: bytes) -> None:
+    assert (request_ in UPDATES) is (decode(request_) == Update())
 
 
 def test_only_one_line_end_is_ignored() -> None:
