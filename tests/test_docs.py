@@ -15,7 +15,6 @@ Other blocks are only to be read.
 import contextlib
 import doctest
 import os
-import random
 import re
 import select
 import shutil
@@ -30,6 +29,7 @@ import pytest
 from attrs import define, field, frozen
 
 from groupchat.client.conversation import HELP
+from tests.ports import free_port
 from tests.processes import DEADLINE, RunningServer, serving
 
 ROOT = Path(__file__).parent.parent
@@ -149,21 +149,6 @@ def write_files(page: Path, folder: Path) -> None:
 def replaced(text: str, words: dict[str, str]) -> str:
     """Return *text* with each of *words* replaced, all at once."""
     return re.sub(r"\b(" + "|".join(words) + r")\b", lambda match: words[match[1]], text)
-
-
-def free_port() -> int:
-    """Return a port that is free by UDP and TCP, and that the system gives nobody who does not ask
-    for it by its number: many tests do not, and run at the same time."""
-    while True:
-        port = random.randrange(15_000, 30_000)
-        with (
-            contextlib.suppress(OSError),
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
-            socket.socket() as tcp,
-        ):
-            udp.bind(("127.0.0.1", port))
-            tcp.bind(("127.0.0.1", port))
-            return port
 
 
 def need(tool: str) -> str:

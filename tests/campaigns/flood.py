@@ -9,6 +9,7 @@ the last is answered, and asks again after half a second.
 import argparse
 import contextlib
 import os
+import re
 import select
 import shutil
 import socket
@@ -151,12 +152,16 @@ class _Asker:
 def flood(seconds: int, folder: Path, attacks: Collection[str] = ATTACKS) -> Fared:
     """Have members chat for *seconds* under *attacks*."""
     tool = _compiled(folder)
-    with _server(folder) as (process, port):
+    with _server(folder) as (process, port), contextlib.ExitStack() as open_sockets:
         members = [_Asker(number, port, session=number % 2 == 0) for number in range(MEMBERS)]
         for member in members:
+            open_sockets.enter_context(member.wire)
             member.begin()
         count = CONNECTIONS if "silent" in attacks else 0
-        idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(count)]
+        idle = [
+            open_sockets.enter_context(socket.create_connection(("127.0.0.1", port)))
+            for _ in range(count)
+        ]
         running = {
             kind: subprocess.Popen([*tool, kind, str(port), str(seconds)], stdout=subprocess.PIPE)
             for kind in attacks
@@ -166,8 +171,6 @@ def flood(seconds: int, folder: Path, attacks: Collection[str] = ATTACKS) -> Far
         counts = {kind: int(found.communicate()[0] or 0) for kind, found in running.items()}
         standing = sum(not _closed(sock) for sock in idle)
         memory = _peak_memory(process.pid)
-        for sock in (*idle, *(member.wire for member in members)):
-            sock.close()
     results = [tries for member in members for tries in member.results]
     return Fared(
         results.count(1),
@@ -222,27 +225,20 @@ def _compiled(folder: Path) -> list[str]:
 
 @contextlib.contextmanager
 def _server(folder: Path) -> "Iterator[tuple[subprocess.Popen[str], int]]":
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
-    command = [
-        sys.executable,
-        "-m",
-        "groupchat",
-        "serve",
-        "--journal",
-        str(folder / "flood.journal"),
-    ]
+    journal = str(folder / "flood.journal")
+    command = [sys.executable, "-m", "groupchat", "serve", "--journal", journal, "0"]
     process = subprocess.Popen(
-        [*command, str(port)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
     with process:
         try:
             assert process.stdout is not None
             for line in process.stdout:
-                if line.startswith("Join"):
+                if found := re.match(r"Listening on tcp .*:(\d+)$", line):
                     break
-            yield process, port
+            else:
+                raise RuntimeError("the server did not start")
+            yield process, int(found[1])
         finally:
             process.terminate()
 

@@ -9,7 +9,6 @@ the end everybody's account is compared with everybody else's, and with the jour
 import argparse
 import json
 import random
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from tests.campaigns.member import SocketMember, Verdict, compare, drive
+from tests.ports import free_port
 
 __all__ = ["soak"]
 
@@ -36,7 +36,7 @@ def soak(rounds: int, seed: int, folder: Path, *, show: bool = True) -> tuple[Ve
         the journal, or are there twice.
     """
     randomness = random.Random(seed)
-    port = _free_port()
+    port = free_port()
     journal = folder / "soak.journal"
     members = [SocketMember(f"m{n}", port, "udp" if n < 5 else "tcp") for n in range(MEMBERS)]
     server = _serve(journal, port)
@@ -120,14 +120,6 @@ def _serve(journal: Path, port: int) -> "subprocess.Popen[bytes]":
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-
-
-def _free_port() -> int:
-    with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-        tcp.bind(("127.0.0.1", 0))
-        port: int = tcp.getsockname()[1]
-        udp.bind(("127.0.0.1", port))
-    return port
 
 
 def _progress(line: str) -> None:

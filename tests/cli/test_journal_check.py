@@ -11,8 +11,8 @@ from groupchat.core import Join, Send
 from groupchat.journal import verification
 from tests.cli.journals import ask, lengthened, let_go, made
 from tests.cli.verdicts import WHEN
-from tests.client.ports import free_port
 from tests.journal.making import batch, copy_of, fingerprint, journal
+from tests.ports import free_port
 from tests.processes import serving
 
 

@@ -13,8 +13,8 @@ import pytest
 
 from tests.cli.scripted import CONNECT, KEPT, tells, wait_until_idle
 from tests.client.memory import MEASURED_CONNECT, MOST_KILOBYTES
-from tests.client.ports import free_port
 from tests.client.proxy import GOOD, Proxy
+from tests.ports import free_port
 from tests.processes import DEADLINE, Member, Program, RunningServer, eventually, run
 from tests.transports.recorder import POSIX
 

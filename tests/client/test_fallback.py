@@ -12,7 +12,7 @@ from groupchat.client.plain_conversation import PLAIN_HELP
 from groupchat.core.sessions.replies import Refusal
 from tests.cli.scripted import KEPT, ScriptedServer, SeedServer, Terminal
 from tests.client.keyed import answered
-from tests.client.ports import free_port
+from tests.ports import free_port
 from tests.processes import Program, eventually, run, serving
 from tests.test_transcript import TRANSCRIPT
 from tests.transports.recorder import POSIX

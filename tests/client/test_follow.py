@@ -11,8 +11,8 @@ import pytest
 
 from groupchat.client.conversation import HELP
 from tests.cli.scripted import Terminal
-from tests.client.ports import free_port
 from tests.client.proxy import BAD, Proxy
+from tests.ports import free_port
 from tests.processes import (
     DEADLINE,
     Member,

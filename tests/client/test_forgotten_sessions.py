@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tests.client.command import TRANSPORTS, connect
-from tests.client.ports import free_port
+from tests.ports import free_port
 from tests.processes import Program, RunningServer, run, serving
 
 

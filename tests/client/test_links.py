@@ -13,9 +13,9 @@ from groupchat.client.patience import Silent
 from groupchat.client.session import Session
 from groupchat.transports import Connection
 from tests.client.loops import in_loop
-from tests.client.ports import free_port
 from tests.client.proxy import BAD, GOOD, Proxy
 from tests.client.sessions import dialling, lines, until, words
+from tests.ports import free_port
 from tests.processes import RunningServer, serving
 
 
