@@ -8,13 +8,14 @@ when it came, and whose it is. A reader gets an *excerpt*: where to start, where
 pages in between, which become *spans* of lines, cut at each of his own events, as he reads.
 
 Sessions are told more of each line: its position, time and kind, the *stamp* in front of it. Stamps
-are made when somebody first asks for them, a block of lines at a time, and once, so who reads a
-little of an old page does not pay for all of it, and of many who read the same, one does.
+are made whenever somebody reads: to keep them, too, would take more memory than the lines, and
+who reads much is limited by what a link carries.
 """
 
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
 from typing import Final, TypeAlias
 
 from attrs import define, field, frozen
@@ -23,17 +24,6 @@ __all__ = ["NOBODY", "AnyPage", "Excerpt", "Page", "Shelved", "Span"]
 
 NOBODY: Final = -1
 """The author of an event that every reader is shown."""
-
-_BLOCK_LINES: Final = 64
-
-
-@define(eq=False)
-class _Block:
-    """Consecutive lines with their stamps."""
-
-    lines: bytearray = field(factory=bytearray)
-    ends: "array[int]" = field(factory=lambda: array("I"))
-    """Where each line ends: the offset after its line feed."""
 
 
 @define(eq=False)
@@ -52,7 +42,6 @@ class Page:
     """Whose each event is: the ``author`` of a cursor, or :data:`NOBODY`."""
     kinds: bytearray = field(factory=bytearray)
     """What kind of event each is: one ASCII letter."""
-    _blocks: dict[int, _Block] = field(factory=dict, init=False)
 
     @property
     def stop(self) -> int:
@@ -78,7 +67,6 @@ class Page:
         del self.lines[self.start(count) :]
         for column in (self.ends, self.times, self.authors, self.kinds):
             del column[count:]
-        self._blocks.clear()
 
     def stamped(self, start: int, stop: int, room: int | None = None) -> tuple[bytes, int]:
         """Return some of the lines number *start* to *stop*, without *stop*, each with its stamp in
@@ -92,44 +80,29 @@ class Page:
         Returns:
             As many whole lines as have room, and how many those are.
         """
-        pieces: list[bytes] = []
-        line = start
-        while line < stop:
-            number, first = divmod(line, _BLOCK_LINES)
-            last = min(_BLOCK_LINES, first + stop - line)
-            block = self._block(number, last)
-            offset = block.ends[first - 1] if first else 0
-            fitting = last
-            if room is not None:
-                fitting = bisect_right(block.ends, offset + room, first, last)
-            if fitting > first:
-                piece = bytes(memoryview(block.lines)[offset : block.ends[fitting - 1]])
-                pieces.append(piece)
-                line += fitting - first
-                room = None if room is None else room - len(piece)
-            if fitting < last:
-                break
-        return b"".join(pieces), line - start
+        if room is not None:  # with its stamp a line is longer than without: so many at the most
+            stop = bisect_right(self.ends, self.start(start) + room, start, stop)
+        # Python formats strings faster than bytes. Latin-1 has a character for each byte.
+        texts = self.text(start, stop).decode("latin-1").split("\n")
+        lines = [
+            f"{position} {time} {kind} {text}\n"
+            for position, time, kind, text in zip(
+                range(self.first + start, self.first + stop),
+                self.times[start:stop],
+                self.kinds[start:stop].decode("latin-1"),
+                texts,
+                strict=False,  # the last text is what follows the last line feed: nothing
+            )
+        ]
+        whole = "".join(lines).encode("latin-1")
+        if room is None or len(whole) <= room:
+            return whole, len(lines)
+        count = bisect_right(list(accumulate(map(len, lines))), room)
+        return "".join(lines[:count]).encode("latin-1"), count
 
-    def _block(self, number: int, count: int) -> _Block:
-        """Return the block with this *number*, with at least its first *count* lines."""
-        block = self._blocks.get(number)
-        if block is None:
-            block = self._blocks[number] = _Block()
-        done = len(block.ends)
-        if done < count:
-            base = number * _BLOCK_LINES
-            start, stop = self.start(base + done), self.start(base + count)
-            lines = bytes(memoryview(self.lines)[start:stop]).split(b"\n")
-            for index in range(base + done, base + count):
-                block.lines += b"%d %d %c %b\n" % (
-                    self.first + index,
-                    self.times[index],
-                    self.kinds[index],
-                    lines[index - base - done],
-                )
-                block.ends.append(len(block.lines))
-        return block
+    def text(self, start: int, stop: int) -> bytes:
+        """Return the lines number *start* to *stop*, without *stop*."""
+        return bytes(memoryview(self.lines)[self.start(start) : self.start(stop)])
 
 
 @frozen(eq=False)
@@ -149,7 +122,7 @@ class Shelved:
 AnyPage: TypeAlias = Page | Shelved
 
 
-@frozen
+@define(eq=False)
 class Span:
     """Some consecutive lines of one page: numbers *start* to *stop*, without *stop*."""
 
@@ -167,8 +140,7 @@ class Span:
 
     def text(self) -> bytes:
         """Return the lines, each ended by a line feed."""
-        page = self.page
-        return bytes(memoryview(page.lines)[page.start(self.start) : page.start(self.stop)])
+        return self.page.text(self.start, self.stop)
 
     def stamped(self, room: int | None = None) -> tuple[bytes, int]:
         """Return the first lines with their stamps, each ended by a line feed, as many as have
@@ -181,12 +153,13 @@ class Span:
 
     def entries(self) -> Iterator[tuple[int, int, bytes]]:
         """Yield position, time and line (without its line feed) of each."""
+        times = self.page.times[self.start : self.stop]
         lines = self.text().split(b"\n")
-        for index in range(self.start, self.stop):
-            yield self.page.first + index, self.page.times[index], lines[index - self.start]
+        # The last of those is what follows the last line feed: nothing.
+        yield from zip(range(self.position, self.position + len(self)), times, lines, strict=False)
 
 
-@frozen(eq=False)
+@define(eq=False)
 class Excerpt:
     """What lies between two positions, without the reader's own events: an iterable of spans.
 
@@ -227,20 +200,27 @@ class Excerpt:
         """Return as much of it, from its start, as has no more than *room* bytes, counting every
         line with its line feed; but at least one line if there is any, unless *some* other is
         told before it."""
-        last = self._pages[-1] if self._pages else None
-        if isinstance(last, Page) and last.first <= self.start:
-            first = last.start(self.start - last.first)
-            if last.start(self.stop - last.first) - first <= room:
-                return self  # nearly always
+        page = self._pages[0] if self._pages else None
+        if isinstance(page, Page):  # nearly always, all that is wanted is in the first one
+            first, start = page.first, self.start - page.first
+            fitting = bisect_right(page.ends, page.start(start) + room, start)
+            if first + fitting >= self.stop:
+                return self
+            # What comes next may be his own, which has no bytes for him.
+            has_own = self.author in page.authors[start : fitting + 1]
+            if start < fitting < len(page.ends) and not has_own:
+                return self._until(first + fitting)
         for span in self:
             page = span.page
             offset = page.start(span.start)
             fitting = max(span.start, bisect_right(page.ends, offset + room))
             if fitting < span.stop:
-                stop = page.first + (fitting if some or fitting > span.start else fitting + 1)
-                return Excerpt(
-                    self.start, stop, self.author, self.removed, self.removed_time, self._pages
+                return self._until(
+                    page.first + (fitting if some or fitting > span.start else fitting + 1)
                 )
             room -= page.start(span.stop) - offset
             some = True
         return self
+
+    def _until(self, stop: int) -> "Excerpt":
+        return Excerpt(self.start, stop, self.author, self.removed, self.removed_time, self._pages)

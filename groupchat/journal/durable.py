@@ -45,8 +45,9 @@ SNAPSHOT_BYTES: Final = 16 << 20
 RECENT_PAGES: Final = 16
 """Full pages of the timeline that stay in memory."""
 
-CACHED_PAGES: Final = 16
-"""Old pages, brought back from the storage, that stay in memory."""
+CACHED_PAGES: Final = 32
+"""Old pages, brought back from the storage, that stay in memory. A plain reply of 1 MiB, which is
+measured before it is sent, has 17."""
 
 UNSETTLED_RECORDS: Final = 1_000
 """Records since the last snapshot that may be when it is decided what to let go of."""
