@@ -32,8 +32,11 @@ class Recorder:
         self.replies.append(None if pieces is None else b"".join(pieces))
 
     def push(self, pieces: Iterable[bytes], sent: Callable[[], None]) -> None:
-        self.pushed.append(b"".join(pieces))
-        self.takes_more.append(sent)
+        if message := b"".join(pieces):
+            self.pushed.append(message)
+            self.takes_more.append(sent)
+        else:
+            sent()
 
     def welcome(self) -> None:
         self.welcomed += 1
@@ -150,6 +153,11 @@ class World:
         due, self.due = self.due, []
         for call in due:
             call()
+
+    def takes_more(self, peer: Recorder) -> None:
+        """Have *peer* take what was pushed last."""
+        peer.takes_more.pop()()
+        self.turn()
 
     def wait(self, seconds: float) -> None:
         """Let time pass, and call whatever becomes due."""

@@ -11,7 +11,7 @@ his connection. With this package installed::
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from groupchat.core import MAX_REQUEST_BYTES
@@ -60,17 +60,17 @@ class _Peer:
         self.source = source(address)  # of IPv6, a machine can choose the second half
         self.room = asyncio.Semaphore(UNANSWERED_REQUESTS)
         self._writer = writer
-        self._unsent: asyncio.Queue[tuple[Iterable[bytes], Callable[[], None]] | None]
+        self._unsent: asyncio.Queue[tuple[Iterator[bytes], Callable[[], None]] | None]
         self._unsent = asyncio.Queue()
 
     def reply(self, pieces: Iterable[bytes] | None) -> None:
         if pieces is None:
             self.room.release()  # answered with nothing
         else:
-            self._unsent.put_nowait((pieces, self.room.release))
+            self._unsent.put_nowait((_reply(pieces), self.room.release))
 
     def push(self, pieces: Iterable[bytes], sent: Callable[[], None]) -> None:
-        self._unsent.put_nowait((pieces, sent))
+        self._unsent.put_nowait((_pushed(pieces), sent))
 
     def welcome(self) -> None:
         pass  # what a member sends gets through like all else
@@ -82,7 +82,8 @@ class _Peer:
         """Send all there is to send, as fast as the client takes it, until :meth:`close`."""
         while (message := await self._unsent.get()) is not None:
             pieces, sent = message
-            self._writer.write(_framed(b"".join(pieces)))
+            for piece in pieces:  # made now
+                self._writer.write(piece)
             async with asyncio.timeout(STALLED_SECONDS):
                 await self._writer.drain()
             sent()
@@ -196,6 +197,16 @@ async def _close(writer: asyncio.StreamWriter) -> None:
         async with asyncio.timeout(CLOSING_SECONDS):
             await writer.wait_closed()
     writer.transport.abort()
+
+
+def _reply(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    yield _framed(b"".join(pieces))
+
+
+def _pushed(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    message = b"".join(pieces)
+    if message:  # else there is nothing to tell after all
+        yield _framed(message)
 
 
 def _framed(payload: bytes) -> bytes:

@@ -66,8 +66,9 @@ class Peer(Protocol):
         for connections.
 
         Args:
-            pieces: its bytes.
-            sent: called, later, when the peer can take more. Not called if he is gone first.
+            pieces: its bytes, made as they are read; if none come after all, nothing is sent.
+            sent: called when the peer can take more, perhaps at once. Not called if he is gone
+                first.
         """
 
     def welcome(self) -> None:

@@ -158,6 +158,16 @@ class Timeline:
         pages = self._pages[self._index(start) :]
         return Excerpt(start, stop, author, start - position, self.dropped_time, pages)
 
+    def authors(self, position: int, stop: int) -> set[int]:
+        """Return whose events are kept from *position* to *stop*, without *stop*."""
+        found: set[int] = set()
+        for entry in self._pages[self._index(max(position, self.start)) :]:
+            if entry.first >= stop:
+                break
+            page = entry.load()
+            found.update(page.authors[max(0, position - page.first) : stop - page.first])
+        return found
+
     def advance(self, cursor: Cursor, position: int) -> None:
         """Move *cursor* forward to *position*."""
         before = cursor.position

@@ -15,6 +15,7 @@ and everybody else notices nothing.
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final
 
 from attrs import define, evolve
@@ -211,30 +212,30 @@ class Audience:
 
     def _push(self, follower: _Follower) -> None:
         """Send *follower* the news, if there is any and nothing else is under way to him."""
-        sender, before = follower.sender, follower.position
+        before = follower.position
         if (
-            self._followers.get(sender) is not follower
-            or follower.under_way
-            or not self._has_news(sender, before)
+            follower.under_way
+            or before >= self._group.timeline.end  # as it is for nearly all who have just been told
+            or self._followers.get(follower.sender) is not follower
         ):
             return
         follower.under_way += 1
+        follower.peer.push(self._news_when_read(follower), partial(self._sent, follower, before))
 
-        def sent() -> None:
-            follower.under_way -= 1
-            if follower.position > before:  # else it could not be read; not until more happens
-                self._push(follower)
-
-        follower.peer.push(self._news_when_read(follower), sent)
+    def _sent(self, follower: _Follower, before: int) -> None:
+        follower.under_way -= 1
+        # If he is where he was, there was nothing but his own, or it could not be read: then not
+        # until more happens.
+        if before < follower.position < self._group.timeline.end:
+            self._scheduler.call_soon(partial(self._push, follower))
 
     def _news_when_read(self, follower: _Follower) -> Iterator[bytes]:
-        """Yield the news for *follower*, made now. That there was some when this was begun does not
-        mean that there is: he may have left, or it cannot be read."""
-        mark, token = Mark(follower.position), follower.token
+        """Yield the news for *follower*, made now; nothing if there is none after all."""
         try:
-            answer = self._answers.push(follower.sender, token, mark.position)
+            pushed = self._answers.push(follower.sender, follower.position)
         except Damaged as error:
             self._unreadable(follower.sender, error)
-            answer = Answer(0, (), mark, mark, mark.position, key=token)
-        follower.position = answer.stop.position
-        yield answer.encode()
+            return
+        if pushed is not None:
+            follower.position = pushed.stop
+            yield pushed.encode(follower.token)

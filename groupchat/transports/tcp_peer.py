@@ -41,6 +41,7 @@ __all__ = [
     "MAX_LINE_BYTES",
     "READ_BYTES",
     "UNANSWERED_LINES",
+    "WRITTEN_BYTES",
     "TCPPeer",
 ]
 
@@ -52,11 +53,17 @@ a session."""
 MAX_LINE_BYTES: Final = 65_536
 """Bytes that a line may have, with its line end. One that has more ends the connection."""
 
-READ_BYTES: Final = 16_384
+READ_BYTES: Final = 32_768
 """Bytes read from one connection before the others get their turn."""
 
-UNANSWERED_LINES: Final = 32
+WRITTEN_BYTES: Final = 65_536
+"""Bytes written to one connection at a time, as long as there are so many; and the rest of the
+last piece."""
+
+UNANSWERED_LINES: Final = 512
 """Requests that one connection may have under way."""
+
+_END: Final = b"\n\n"  # of the last line, and an empty one
 
 _numbers = itertools.count(1)
 
@@ -97,6 +104,7 @@ class TCPPeer(asyncio.BufferedProtocol):
         self._unanswered = 0
         self._unsent: deque[tuple[Iterator[bytes], Callable[[], None] | None]] = deque()
         self._writable = True
+        self._going_on = False  # soon
         self._watch: Watch
         self._finished = False  # all is written: our half is closed
         self._pause: asyncio.TimerHandle | None = None  # asks too much
@@ -149,8 +157,9 @@ class TCPPeer(asyncio.BufferedProtocol):
         return True
 
     def pause_writing(self) -> None:
-        """Have replies wait: the socket is full."""
+        """Have replies wait, and requests, too: the socket is full."""
         self._writable = False
+        self._pace()
 
     def resume_writing(self) -> None:
         """Go on: the socket has room."""
@@ -170,19 +179,37 @@ class TCPPeer(asyncio.BufferedProtocol):
     def reply(self, pieces: Iterable[bytes] | None) -> None:
         """Answer the oldest request that has no reply yet."""
         self._unanswered -= 1
-        if not self._lost:
-            if pieces is not None:
-                self._unsent.append((_framed(pieces), None))
+        if self._lost:
+            return
+        if pieces is not None:
+            self._unsent.append((_framed(pieces, b"\n"), None))
+        if not self._unanswered:
             self._go_on()
+        elif not self._going_on:
+            # More replies come, most likely in this turn of the event loop. They go together: to
+            # send costs several times what it takes to carry a request out.
+            self._going_on = True
+            asyncio.get_running_loop().call_soon(self._go_on)
 
     def push(self, pieces: Iterable[bytes], sent: Callable[[], None]) -> None:
         """Send what nobody asked for."""
-        if not self._lost:
-            self._unsent.append((_framed(pieces), sent))
-            self._go_on()
+        if self._lost:
+            return
+        if self._unsent or not self._writable or self._finished:
+            self._unsent.append((_framed(pieces, b""), sent))
+            return
+        # Nearly always nothing else waits. This is done for each follower, whenever something
+        # happens, so it is worth a short way.
+        message = b"".join(pieces)
+        if message:
+            self._send(message + _END)
+        sent()
 
     def _go_on(self) -> None:
         """Do whatever can be done now: write, hand over, read, close."""
+        self._going_on = False
+        if self._lost:
+            return
         self._write()
         self._hand_over()
         if self._busy() or not (self._half_closed or self._refused):
@@ -194,15 +221,33 @@ class TCPPeer(asyncio.BufferedProtocol):
         if self._finished:
             self._unsent.clear()
         while self._unsent and self._writable and not self.transport.is_closing():
-            pieces, sent = self._unsent[0]
-            piece = next(pieces, None)
+            pieces, taken = self._next_pieces()
+            if pieces:
+                self._send(b"".join(pieces))
+            for sent in taken:
+                sent()
+
+    def _next_pieces(self) -> tuple[list[bytes], list[Callable[[], None]]]:
+        """Take pieces of what is unsent, about as many as are sent at a time. Return them, and what
+        is to be called when they have been."""
+        room = WRITTEN_BYTES
+        pieces: list[bytes] = []
+        taken: list[Callable[[], None]] = []
+        while self._unsent and room > 0:
+            unsent, sent = self._unsent[0]
+            piece = next(unsent, None)
             if piece is not None:
-                self.transport.write(piece)
-                self._watch.wrote(len(piece))
+                pieces.append(piece)
+                room -= len(piece)
                 continue
             self._unsent.popleft()
             if sent is not None:
-                asyncio.get_running_loop().call_soon(sent)
+                taken.append(sent)
+        return pieces, taken
+
+    def _send(self, data: bytes) -> None:
+        self.transport.write(data)
+        self._watch.wrote(len(data))
 
     def _hand_over(self) -> None:
         while self._may_ask():
@@ -287,11 +332,11 @@ class TCPPeer(asyncio.BufferedProtocol):
         return taken
 
 
-def _framed(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield *pieces*, then an empty line."""
+def _framed(pieces: Iterable[bytes], nothing: bytes) -> Iterator[bytes]:
+    """Yield *pieces*, then an empty line; *nothing*, if there are none."""
     held = b""
     for piece in pieces:
         if held:
             yield held
         held = piece
-    yield held + b"\n\n" if held else b"\n"
+    yield held + _END if held else nothing

@@ -98,4 +98,32 @@ BUGS = [
         "        if False:\n            if not answer.body:",
         "tests/core/sessions/test_client_turns.py -k in_turn",
     ),
+    Bug(
+        "of what is made once for all followers, nobody is told his own",
+        "core/sessions/answers.py",
+        "            and member.joined not in self._authors\n",
+        "",
+        "tests/core/sessions/test_server_news.py -k their_own",
+    ),
+    Bug(
+        "what is made once for all followers is told to those at that place alone",
+        "core/sessions/answers.py",
+        "            shared.position == position\n",
+        "            True\n",
+        "tests/core/sessions/test_server_news.py -k their_own",
+    ),
+    Bug(
+        "what is made once for all followers is made anew when there is more",
+        "core/sessions/answers.py",
+        "            and shared.end == timeline.end\n",
+        "",
+        "tests/core/sessions/test_server_news.py -k their_own",
+    ),
+    Bug(
+        "who follows is told what was removed before he had it, too",
+        "core/sessions/answers.py",
+        "            and position >= timeline.start\n",
+        "",
+        "tests/core/sessions/test_server_news.py -k their_own",
+    ),
 ]

@@ -26,9 +26,9 @@ def test_who_follows_is_told_unasked_one_message_at_a_time(world: World, bob: Re
     world.ask(bob, b"2 two")
     world.ask(bob, b"2 three")
     assert len(alice.peer.pushed) == 1  # he has not taken the first
-    alice.peer.takes_more.pop()()
+    world.takes_more(alice.peer)
     assert alice.pushes()[1:] == [b"Bob: two|Bob: three"]
-    alice.peer.takes_more.pop()()
+    world.takes_more(alice.peer)
     assert len(alice.peer.pushed) == 2
     world.ask(bob, b"2 four")
     assert alice.pushes()[2:] == [b"Bob: four"]
@@ -61,7 +61,7 @@ def test_while_one_message_is_under_way_also_an_answer_is_followed_by_no_other(
     answer = alice.ask(b"5")
     assert answer.stop < Mark(answer.end)
     assert len(alice.peer.pushed) == 1
-    alice.peer.takes_more.pop()()
+    world.takes_more(alice.peer)
     assert len(alice.peer.pushed) == 2
     assert lines(answer).count(b"|") + alice.pushes()[1].count(b"|") + 2 == 100
 
@@ -99,7 +99,7 @@ def test_while_he_takes_nothing_an_answer_goes_ahead_and_pushing_goes_on_after_i
     assert lines(alice.ask(b"5")) == b"Bob: two"
     world.ask(bob, b"2 three")
     assert len(alice.peer.pushed) == 1
-    alice.peer.takes_more.pop()()
+    world.takes_more(alice.peer)
     assert alice.pushes() == [b"Bob: one", b"Bob: three"]
 
 
@@ -133,7 +133,7 @@ def test_who_asks_by_another_way_is_followed_no_more_by_the_first(
     first, alice.peer = alice.peer, Recorder("tcp elsewhere")
     assert lines(alice.ask()) == b"Bob: one"  # for nobody knows whether it arrived
     world.ask(bob, b"2 two")
-    first.takes_more.pop()()
+    world.takes_more(first)
     assert (len(first.pushed), len(alice.peer.pushed)) == (1, 0)
     assert lines(alice.ask(follow=True)) == b"Bob: two"
     world.ask(bob, b"2 three")
@@ -147,7 +147,7 @@ def test_who_is_gone_follows_no_more(world: World, bob: Recorder) -> None:
     world.ask(bob, b"2 one")
     world.server.gone(alice.peer)
     world.ask(bob, b"2 two")
-    alice.peer.takes_more.pop()()
+    world.takes_more(alice.peer)
     assert len(alice.peer.pushed) == 1
     alice.peer = Recorder("tcp again")
     assert lines(alice.ask()) == b"Bob: one|Bob: two"  # he never acknowledged the first
@@ -194,7 +194,7 @@ def test_one_connection_has_one_follower(world: World, bob: Recorder) -> None:
     assert zed.ask(follow=True).number
     world.ask(bob, b"2 one")
     assert zed.pushes() == [b"Bob: one"]
-    alice.peer.takes_more.pop()()
+    world.takes_more(alice.peer)
     assert len(alice.peer.pushed) == 1
 
 
@@ -211,8 +211,8 @@ def test_of_those_who_follow_one_who_is_slow_keeps_nobody_waiting(
     slow, quick = following(world, "Slow"), following(world, "Quick")
     for _ in range(3):
         world.ask(bob, b"2 x")
-        quick.peer.takes_more.pop()()
+        world.takes_more(quick.peer)
     assert len(quick.peer.pushed) == 3
     assert slow.pushes() == [b"Quick has joined"]
-    slow.peer.takes_more.pop()()
+    world.takes_more(slow.peer)
     assert slow.pushes()[1:] == [b"Bob: x|Bob: x|Bob: x"]

@@ -203,11 +203,13 @@ class _Peer:
             self._unsent.popleft()
             message = b"".join(self._written)
             self._written.clear()
+            if sent is not None:
+                world.call_later(0, sent, self.life)
+                if not message:
+                    continue  # there was nothing to push after all
+                world.counts["messages pushed"] += 1
             world.note(self._connection.address, b"< " + message)
             self._connection.deliver(message, self._horizon)
-            if sent is not None:
-                world.counts["messages pushed"] += 1
-                world.call_later(0, sent, self.life)
         while self._arrived and self._writable and not self._paused and self._unanswered < 16:
             self._unanswered += 1
             request = self._arrived.popleft()

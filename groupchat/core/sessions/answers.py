@@ -6,6 +6,9 @@ are, and who may ask.
 Theory. An answer tells what lies beyond the mark in its request, as much of it as fits: whole
 lines, and a part of one where a datagram has no room for it. It only looks; what moves a cursor is
 the mark in the next request.
+
+News that nobody asked for goes to many at once, most of whom stand at the same place, and are told
+the same unless some of it is their own. So it is made once for all of those; only the seal differs.
 """
 
 from typing import Final
@@ -19,9 +22,9 @@ from groupchat.core.pages import Excerpt
 from groupchat.core.records import Record
 from groupchat.core.sessions.replies import Answer, Who
 from groupchat.core.sessions.requests import Ask
-from groupchat.core.sessions.wire import DATAGRAM_BYTES, SEAL_BYTES, Mark
+from groupchat.core.sessions.wire import DATAGRAM_BYTES, SEAL_BYTES, Mark, sealed
 
-__all__ = ["ANSWER_EVENTS", "LISTING_BYTES", "STREAM_REPLY_BYTES", "Answers", "Heard"]
+__all__ = ["ANSWER_EVENTS", "LISTING_BYTES", "STREAM_REPLY_BYTES", "Answers", "Heard", "Pushed"]
 
 STREAM_REPLY_BYTES: Final = 262_144
 """Bytes that a reply on a stream should have."""
@@ -48,6 +51,23 @@ class Heard:
     """What has to be written down first."""
 
 
+@frozen(eq=False)
+class Pushed:
+    """News for one who has not asked: what lies beyond a position."""
+
+    position: int
+    stop: int
+    """The position where it stops."""
+    end: int
+    """Where the timeline ended when this was made."""
+    message: bytes
+    """All of it but the seal."""
+
+    def encode(self, token: str) -> bytes:
+        """Return its bytes for the session with this *token*."""
+        return sealed(self.message, token)
+
+
 class Answers:
     """Makes answers.
 
@@ -57,6 +77,9 @@ class Answers:
 
     def __init__(self, chat: Chat) -> None:
         self._chat = chat
+        # What was pushed last, and whose events are in it: it is not for those.
+        self._shared = Pushed(-1, -1, -1, b"")
+        self._authors: set[int] = set()
 
     def answer(self, heard: Heard, limit: int | None, readable: bool = True) -> Answer:
         """Return the answer to *heard*, in no more than *limit* bytes if it is one datagram;
@@ -106,16 +129,26 @@ class Answers:
             key=ask.token,
         )
 
-    def push(self, sender: str, token: str, position: int) -> Answer:
-        """Return the news of a session from *position* on, unasked; there may be none."""
+    def push(self, sender: str, position: int) -> Pushed | None:
+        """Return the news of a session from *position* on, unasked; None if there is none."""
         group = self._chat.group
-        member, end = group.members.get(sender), group.timeline.end
-        stop, body = Mark(position), b""
-        while member is not None and not body and stop.position < end:
+        member = group.members.get(sender)
+        if member is None:
+            return None
+        if self._is_shared(member, position):
+            return self._shared
+        end, stop, body = group.timeline.end, Mark(position), b""
+        while not body:
+            if stop.position >= end:
+                return None
             _, stop, body = self._news(member, stop, self._room(None), whole=True)
         # His cursor may have passed events of his own. To begin there would look like a gap to him.
-        end = max(end, position) if member is not None else position
-        return Answer(0, (), Mark(position), stop, end, body=body, key=token)
+        answer = Answer(0, (), Mark(position), stop, end, body=body)
+        pushed = Pushed(position, stop.position, end, answer.message())
+        authors = group.timeline.authors(position, stop.position)
+        if member.joined not in authors:
+            self._shared, self._authors = pushed, authors
+        return pushed
 
     def has_news(self, sender: str, position: int) -> bool:
         """Whether *sender* has anything to be told from *position* on."""
@@ -126,6 +159,17 @@ class Answers:
         excerpt = self._excerpt(member, max(member.cursor.position, position))
         more = excerpt.stop < group.timeline.end
         return bool(excerpt.removed) or more or any(True for _ in excerpt)
+
+    def _is_shared(self, member: Member, position: int) -> bool:
+        """Whether what was pushed last is what *member* has to be told from *position* on."""
+        shared, timeline = self._shared, self._chat.group.timeline
+        return (
+            shared.position == position
+            and shared.end == timeline.end
+            and member.joined not in self._authors
+            and member.cursor.position <= position
+            and position >= timeline.start
+        )
 
     def _news(self, member: Member, mark: Mark, room: int, whole: bool) -> tuple[Mark, Mark, bytes]:
         """Return what lies beyond *mark*, as much as fits *room*: where it begins, where it stops

@@ -194,10 +194,14 @@ class Answer:
             words.append("outside")
         return "\n".join([" ".join(words), *self.names, ""]).encode()
 
-    def encode(self) -> bytes:
-        """Return the reply's bytes, the last line feed left out."""
+    def message(self) -> bytes:
+        """Return the reply's bytes without its seal, the last line feed left out."""
         whole = self.head() + self.body
-        return sealed(whole[:-1] if whole.endswith(b"\n") else whole, self.key)
+        return whole[:-1] if whole.endswith(b"\n") else whole
+
+    def encode(self) -> bytes:
+        """Return the reply's bytes."""
+        return sealed(self.message(), self.key)
 
 
 Reply: TypeAlias = Prove | Opened | Refusal | Unknown | Behind | Answer

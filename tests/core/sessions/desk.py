@@ -46,10 +46,7 @@ class Desk:
         self._tokens = (bytes([number]) * 16 for number in range(1, 256))
         self._secrets = (bytes([number]) for number in range(256))
         self.sessions = Sessions(self.chat, next(self._secrets), self._draw)
-
-    @property
-    def answers(self) -> Answers:
-        return Answers(self.chat)
+        self.answers = Answers(self.chat)
 
     def restart(self) -> None:
         """Lose all but the log."""
@@ -57,6 +54,7 @@ class Desk:
         for line in self.log:
             self.chat.apply(Record.decode(line))
         self.sessions = Sessions(self.chat, next(self._secrets), self._draw)
+        self.answers = Answers(self.chat)
 
     def hear(
         self, request: bytes, address: str = "udp a", datagram: int | None = DATAGRAM
@@ -130,6 +128,16 @@ class Visitor:
     told: list[bytes] = field(factory=list)
     """All lines, with their stamps."""
     _part: bytes = b""
+
+    def pushed(self, position: int) -> Answer | None:
+        """Return what is told from *position* on, unasked, if anything is."""
+        news = self.desk.answers.push(self.sender, position)
+        if news is None:
+            return None
+        reply = decode_reply(news.encode(self.token), self.token)
+        assert isinstance(reply, Answer)
+        assert (reply.stop.position, reply.number, reply.results) == (news.stop, 0, ())
+        return reply
 
     def send(self, request: Request) -> Reply | Refused | None:
         """Send *request* and return the reply."""

@@ -92,18 +92,17 @@ def test_when_a_part_is_refused_the_rest_is_not_sent() -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        b"6",
-        b"",
-        b"2 hi\x1e4",
-        b"2 hi\r",
-        b"2 hi\n4",
-        b"2 \xff",
-        b"~0 2 hi",
-        b"+0 4",
-        b"2 " + b"x" * 70_000,
-        b"2 " + b"x" * 4_000 + b"\xff",
+        pytest.param(b"6", id="an unknown number"),
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"2 hi\x1e4", id="two commands"),
+        pytest.param(b"2 hi\r", id="a carriage return"),
+        pytest.param(b"2 hi\n4", id="two lines"),
+        pytest.param(b"2 \xff", id="no UTF-8"),
+        pytest.param(b"~0 2 hi", id="a first part"),
+        pytest.param(b"+0 4", id="a last part"),
+        pytest.param(b"2 " + b"x" * 70_000, id="a long text"),
+        pytest.param(b"2 " + b"x" * 4_000 + b"\xff", id="a long text that is no UTF-8"),
     ],
-    ids=lambda command: repr(command[:10]),
 )
 @pytest.mark.parametrize("datagram", [True, False])
 def test_what_can_never_be_legal_is_refused_and_nothing_else_happens(
@@ -166,6 +165,19 @@ def test_an_outbox_forgets_nothing_that_is_turned_back() -> None:
     assert not outbox
     assert outbox.forget() == (b"2 earlier", b"2 later")
     assert outbox.requests() == ()
+
+
+@pytest.mark.parametrize("before", [(), (b"2 a", b"2 b")])
+def test_an_outbox_forgets_all_of_a_command_of_which_a_part_travels(
+    before: tuple[bytes, ...],
+) -> None:
+    outbox, long = Outbox(), b"2 " + b"x" * 3_000
+    for command in (*before, long, b"2 later"):
+        outbox.put(command, DATAGRAM_ROOM // 2)
+    outbox.pack(DATAGRAM_ROOM)
+    assert len(outbox.requests()) > len(before)
+    assert outbox.forget() == (*before, long)
+    assert outbox.unsent() == (b"2 later",)
 
 
 def test_what_was_under_way_is_a_command_if_it_is_not_said_to_be_a_part() -> None:

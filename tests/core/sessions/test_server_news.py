@@ -151,21 +151,51 @@ def test_whether_there_is_news_beyond_a_mark() -> None:
 
 def test_news_for_a_follower_is_whole_lines_from_a_position() -> None:
     visitor = al(datagram=None)
-    sender, token, push = visitor.sender, visitor.token, visitor.desk.answers.push
-    for position in (1, 9):
-        nothing = push(sender, token, position)
-        assert (nothing.begin, nothing.stop, nothing.body) == (Mark(position), Mark(position), b"")
+    assert [visitor.pushed(position) for position in (1, 9)] == [None, None]
     visitor.desk.plain("Bo", "hi", "x" * 4_000)
-    assert push("session x", token, 1) == Answer(0, (), Mark(1), Mark(1), 1)
-    pushed = push(sender, token, 2)
-    assert (pushed.number, pushed.results, pushed.key) == (0, (), token)
+    assert visitor.desk.answers.push("session x", 1) is None
+    pushed = visitor.pushed(2)
+    assert pushed is not None
     assert (pushed.begin, pushed.stop, pushed.end) == (Mark(2), Mark(4), 4)
     assert pushed.body == b"2 1000000 s Bo: hi\n3 1000000 s Bo: " + b"x" * 4_000 + b"\n"
-    assert not push(sender, token, 4).body
     assert visitor.position == 1  # it is only on its way
+    assert visitor.pushed(4) is None
     visitor.ask(b"2 own")
-    own = push(sender, token, 4)
-    assert (own.stop, own.body) == (Mark(5), b"")
+    assert visitor.pushed(4) is None
+
+
+def test_followers_at_the_same_place_are_told_the_same_but_their_own() -> None:
+    first = al(datagram=None)
+    desk = first.desk
+    second, third = (
+        Visitor(desk, f"tcp {name}", None).open().joined(name) for name in ("second", "third")
+    )
+    desk.keep()
+    start = desk.chat.group.timeline.end
+    everybody = (first, second, third)
+
+    def told(position: int) -> list[bytes]:
+        pushed = [visitor.pushed(position) for visitor in everybody]
+        assert all(news is None or news.begin == Mark(position) for news in pushed)
+        return [news.body if news else b"" for news in pushed]
+
+    def others(position: int) -> list[bytes]:
+        lines = [desk.lines(position, visitor.sender) for visitor in everybody]
+        return [b"".join(line + b"\n" for line in mine) for mine in lines]
+
+    desk.plain("Bo", "hi")
+    assert told(start) == others(start)
+    assert len({desk.answers.push(visitor.sender, start) for visitor in everybody}) == 1
+    assert told(start + 1) == others(start + 1)  # from elsewhere
+    desk.plain("Bo", "once more")
+    assert told(start + 1) == others(start + 1)  # more than before
+    second.answer(b"2 own")
+    assert told(start + 1) == others(start + 1)
+    third.answer(b"2 own, too")
+    desk.plain("Bo", "hello")
+    assert told(start + 1) == others(start + 1)
+    desk.drop(start + 2)
+    assert [b"not kept" in body for body in told(start + 1)] == [True] * 3
 
 
 def test_many_own_events_are_passed_though_only_some_are_looked_at(
@@ -180,7 +210,8 @@ def test_many_own_events_are_passed_though_only_some_are_looked_at(
     assert visitor.desk.answers.has_news(visitor.sender, 2)
     assert visitor.ask().stop == Mark(4)
     assert visitor.read_all()[-1].endswith(b"s Bo: hi")
-    pushed = visitor.desk.answers.push(visitor.sender, visitor.token, 2)
+    pushed = visitor.pushed(2)
+    assert pushed is not None
     assert (pushed.stop, pushed.body) == (Mark(13), b"12 1000000 s Bo: hi\n")
 
 
@@ -191,7 +222,8 @@ def test_what_is_pushed_begins_where_a_follower_is_though_own_events_come_first(
     visitor.ask(b"2 own, too")
     assert visitor.position == 3
     visitor.desk.plain("Bo")
-    pushed = visitor.desk.answers.push(visitor.sender, visitor.token, 1)
+    pushed = visitor.pushed(1)
+    assert pushed is not None
     assert (pushed.begin, pushed.stop) == (Mark(1), Mark(4))
     assert pushed.body == b"3 1000000 j Bo has joined\n"
 
@@ -200,18 +232,18 @@ def test_a_follower_is_told_a_whole_line_however_long(monkeypatch: pytest.Monkey
     monkeypatch.setattr(answers, "STREAM_REPLY_BYTES", 500)
     visitor = al(datagram=None)
     visitor.desk.plain("Bo", "x" * 4_000, "y" * 4_000)
-    push = visitor.desk.answers.push
-    first, second = (push(visitor.sender, visitor.token, number) for number in (2, 3))
+    first, second = visitor.pushed(2), visitor.pushed(3)
+    assert first is not None
+    assert second is not None
     assert (first.stop, second.stop) == (Mark(3), Mark(4))
     assert [len(first.body), len(second.body)] == [4_017, 4_017]
 
 
 def test_a_long_news_for_a_follower_comes_piece_by_piece() -> None:
     visitor = al(datagram=None)
-    sender = visitor.sender
     visitor.desk.plain("Bo", *["x" * 4_000] * 100)
     position, lines = 1, b""
-    while (pushed := visitor.desk.answers.push(sender, visitor.token, position)).body:
+    while pushed := visitor.pushed(position):
         assert pushed.begin == Mark(position)
         assert len(pushed.encode()) <= STREAM_REPLY_BYTES
         lines += pushed.body
