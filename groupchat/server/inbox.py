@@ -5,7 +5,7 @@ What lives here: how much that may be, and whose turn it is. What must not: what
 Theory. While the journal writes, it gathers here, and a disk can be slow for long. More datagrams
 than there is room for are lost, like any that a network loses. A connection loses nothing, so
 whatever it hands over is taken; but each is then read only as fast as so many connections can be
-borne, by the size of what it asks, until there is room again.
+borne, by the number and the size of what it asks, until there is room again.
 
 What is carried out at a time is bounded, so that nobody waits long who has just arrived. The
 senders take turns (round robin; J. Nagle, RFC 970): whoever asks little waits for one request of
@@ -19,7 +19,14 @@ from typing import Final, TypeAlias
 
 from groupchat.core import Peer
 
-__all__ = ["BATCH_REQUESTS", "CROWDED_BYTES", "GATHERED_BYTES", "GATHERED_REQUESTS", "Inbox"]
+__all__ = [
+    "BATCH_REQUESTS",
+    "CROWDED_BYTES",
+    "CROWDED_REQUESTS",
+    "GATHERED_BYTES",
+    "GATHERED_REQUESTS",
+    "Inbox",
+]
 
 BATCH_REQUESTS: Final = 512
 """Requests that are carried out at a time, before what arrives next."""
@@ -33,6 +40,10 @@ GATHERED_BYTES: Final = 8 << 20
 
 CROWDED_BYTES: Final = 1_024
 """Bytes a second that are read from each connection then."""
+
+CROWDED_REQUESTS: Final = 4
+"""Requests a second that are taken from each connection while more than :data:`GATHERED_REQUESTS`
+wait."""
 
 
 _Entry: TypeAlias = tuple[bytes | None, Peer]
@@ -66,6 +77,8 @@ class Inbox:
     def put(self, request: bytes, peer: Peer) -> float:
         """Take a request, and return for how many seconds to read no more from a connection."""
         pause = len(request) / CROWDED_BYTES if self._bytes >= GATHERED_BYTES else 0.0
+        if self._waiting >= GATHERED_REQUESTS:
+            pause = max(pause, 1 / CROWDED_REQUESTS)
         self._add((request, peer))
         self._bytes += len(request)
         return pause

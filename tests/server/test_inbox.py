@@ -6,6 +6,7 @@ from groupchat.core.peer import FROM_MEMBER, FROM_STRANGER, UNWANTED
 from groupchat.server.inbox import (
     BATCH_REQUESTS,
     CROWDED_BYTES,
+    CROWDED_REQUESTS,
     GATHERED_BYTES,
     GATHERED_REQUESTS,
     Inbox,
@@ -28,6 +29,21 @@ def test_while_the_journal_is_slow_so_many_datagrams_wait_and_no_more(
         world.turn()
     assert len(alice.replies) == 1 + GATHERED_REQUESTS
     assert stream.replies == [REFUSED]
+
+
+def test_while_the_journal_is_slow_and_many_wait_connections_are_read_slowly(
+    journal: SlowJournal,
+) -> None:
+    world = World(journal)
+    alice, stream = Recorder("a", datagram=65_507), Recorder("t")
+    world.ask(alice, b"1 Alice")
+    for _ in range(GATHERED_REQUESTS - 1):
+        world.server.receive(b"5", alice)
+    assert world.server.receive(b"5", stream) == FROM_STRANGER
+    assert world.server.receive(b"5", stream).pause == 1 / CROWDED_REQUESTS
+    journal.written()
+    world.turn()
+    assert world.server.receive(b"5", stream) == FROM_STRANGER
 
 
 def test_while_the_journal_is_slow_so_many_bytes_wait_and_connections_are_read_slowly(
@@ -104,7 +120,7 @@ def test_a_member_who_has_nothing_waiting_is_heard_though_others_have_filled_it(
         world.server.receive(b"5", alice)
     assert world.server.receive(b"5", alice) == UNWANTED
     assert world.server.receive(b"5", stranger) == UNWANTED
-    assert world.server.receive(b"2 ho", bob) == FROM_MEMBER
+    assert world.server.receive(b"2 ho", bob).wanted
     assert world.server.receive(b"5", bob) == UNWANTED
     journal.written()
     world.turn()
