@@ -108,11 +108,18 @@ BUGS = [
         "tests/server/test_followers.py -k members",
     ),
     Bug(
-        "while the disk is slow, what waits for it is bounded",
+        "while the disk is slow, the bytes that wait for it are bounded",
         "server/inbox.py",
         "if self._bytes >= GATHERED_BYTES else 0.0",
         "if False else 0.0",
         "tests/server/test_inbox.py -k bytes_wait",
+    ),
+    Bug(
+        "while the disk is slow, the number of requests that wait for it is bounded",
+        "server/inbox.py",
+        "        if self._waiting >= GATHERED_REQUESTS:\n            pause",
+        "        if False:\n            pause",
+        "tests/server/test_inbox.py -k many_wait",
     ),
     Bug(
         "a clock that jumps ahead lets go of nothing",
@@ -176,5 +183,12 @@ BUGS = [
         "while self._turns:",
         "for _ in range(BATCH_REQUESTS):",
         "tests/server/test_stop.py -k turn_when_it_stops",
+    ),
+    Bug(
+        "a request costs what it did",
+        "server/loop.py",
+        "        sender = self._sender(request, peer)\n",
+        "        sender = self._sender(bytes(byte for byte in request), peer)\n",
+        "tests/server/test_operations.py -k an_update",
     ),
 ]
