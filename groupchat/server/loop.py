@@ -31,6 +31,7 @@ from groupchat.core import (
     Rename,
     Reply,
     Roster,
+    Send,
     encode,
 )
 from groupchat.core.group import Draft
@@ -273,13 +274,11 @@ class Server:
     def _carry_out(self, step: Step, stored: bool) -> Heard | Iterable[bytes] | None:
         """Apply *step*, and return what to answer."""
         peer, what, record = step.peer, step.what, step.record
-        reply = self._apply(record) if record and stored else None
+        reply = self._apply(record, peer) if record and stored else None
         if step.ended is not None:
             self._audience.gone(step.ended)
         if peer is None:
             return None
-        if record and stored and any(isinstance(entry, Join) for entry in record.commands):
-            peer.welcome()
         if what is None and peer.datagram is None:
             what = self._repeated(step.request, peer)
         if isinstance(what, Heard):
@@ -321,14 +320,19 @@ class Server:
             # who use another their replies.
             log.exception("could not answer %s", peer.sender)
 
-    def _apply(self, record: Record) -> Roster | News | None:
+    def _apply(self, record: Record, peer: Peer | None) -> Roster | News | None:
+        """Have what *record* says happen. *peer* is where it was asked for, if anywhere."""
         group, sender = self._group, record.sender
         before = group.name(sender)
         reply = self._chat.apply(record)
         for command in record.commands:
+            if isinstance(command, Send):
+                continue  # as nearly all are
             if isinstance(command, Join):
                 self._silence.heard(sender)
                 log.info("%s joined (%s); members: %d", group.name(sender), sender, len(group))
+                if peer is not None:
+                    peer.welcome()
             elif isinstance(command, Rename):
                 log.info("%s is now called %s", before, command.name)
             elif isinstance(command, Leave):

@@ -172,8 +172,8 @@ BUGS = (
     Bug(
         "applies what was not stored",
         "groupchat.server.loop:Server._carry_out",
-        "self._apply(record) if record and stored else None",
-        "self._apply(record) if record else None",
+        "self._apply(record, peer) if record and stored else None",
+        "self._apply(record, peer) if record else None",
     ),
     Bug(
         "says done when it was not stored",
