@@ -28,7 +28,7 @@ from tests.simulation.world import MILLISECOND, SECOND, Violation, World
 
 __all__ = ["STEPS", "Outcome", "Run", "simulate"]
 
-STEPS: Final = 1_000
+STEPS: Final = 800
 """Steps of a run in which things go wrong."""
 
 PEACE_STEPS: Final = 30_000
