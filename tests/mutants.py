@@ -3,7 +3,9 @@
 mutmut changes the core in hundreds of small ways, one at a time, and runs its tests against
 each; a mutant that no test notices has survived. This prints the score and each survivor with
 the reason why no test can or need tell it from the original, and fails when the score is below
-the target or a survivor has no reason. Reasons that explain no survivor are printed, to be deleted.
+the target or a survivor has no reason. It fails, too, when a reason explains no survivor: no test
+can kill that mutant, so either it is no more, and the reason to be deleted, or what killed it was
+no test, and nor was what killed others.
 """
 
 import shutil
@@ -116,8 +118,8 @@ def main() -> int:
         print(f"  {status}: {line}\n      {why or 'NO REASON KNOWN'}")
     for line in sorted(stale):
         print(f"  a reason without a survivor: {line}")
-    if score < TARGET or unexplained:
-        print(f"target: {TARGET} % killed, and a reason for each survivor")
+    if score < TARGET or unexplained or stale:
+        print(f"target: {TARGET} % killed; a reason for each survivor, and a survivor for each")
         return 1
     return 0
 
