@@ -17,6 +17,7 @@ from bench import (
     startup,
 )
 from bench.experiment import Experiment, Row, Skipped
+from bench.plots import draw
 from bench.table import HEAD, line, write_json
 
 EXPERIMENTS = [
@@ -35,7 +36,8 @@ EXPERIMENTS = [
 @click.option("--only", default="", metavar="TEXT", help="Those with TEXT in their title.")
 @click.option("--quick", is_flag=True, help="Three repetitions of each: rough, but soon there.")
 @click.option("--json", "file", type=Path, metavar="PATH", help="Write it all down, too.")
-def main(only: str, quick: bool, file: Path | None) -> None:
+@click.option("--plots", type=Path, metavar="FOLDER", help="Draw the plots of it there, too.")
+def main(only: str, quick: bool, file: Path | None, plots: Path | None) -> None:
     """Measure what groupchat costs, side by side with other servers, and print each figure beside
     its target.
 
@@ -66,6 +68,12 @@ def main(only: str, quick: bool, file: Path | None) -> None:
     )
     if file is not None:
         write_json(file, rows)
+    if plots is not None:
+        try:
+            for path in draw(rows, plots):
+                click.echo(f"Drawn: {path}")
+        except Skipped as why:
+            click.echo(f"No plots: {why}")
 
 
 def measured(experiment: Experiment, repetitions: int = 0) -> list[Row]:

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from attrs import frozen
 
-__all__ = ["Experiment", "Figures", "Row", "Run", "Skipped", "Target"]
+__all__ = ["Experiment", "Figures", "Point", "Row", "Run", "Skipped", "Target"]
 
 
 class Skipped(Exception):
@@ -33,6 +33,18 @@ class Target:
 
 
 @frozen
+class Point:
+    """One point of a plot (:mod:`bench.plots`)."""
+
+    plot: str
+    """Of which."""
+    what: str
+    """Whose it is: the name of a line, or of a bar."""
+    y: float
+    x: float = 0.0
+
+
+@frozen
 class Figures:
     """What came of measuring one thing several times."""
 
@@ -40,6 +52,8 @@ class Figures:
     """One figure a repetition. A ratio is that of two things measured in the same repetition."""
     absolute: str = ""
     """What the ratios are made of, to be read by people: ``13.1 us against 12.5 us``."""
+    points: Sequence[Point] = ()
+    """What a plot shows of it."""
 
     @property
     def middle(self) -> float:

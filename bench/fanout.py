@@ -10,10 +10,10 @@ from functools import partial
 from statistics import median
 from typing import Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from bench.comparison import in_turn
-from bench.experiment import Experiment, Figures, Target
+from bench.experiment import Experiment, Figures, Point, Target
 from bench.followers import Start, rooms
 from bench.load import Load, compiled
 from bench.nats import subject
@@ -37,15 +37,24 @@ class _Turn:
     """CPU time of the load."""
 
 
-def _measure(baseline: Start, repetitions: int) -> Mapping[str, Figures]:
+def _measure(name: str, baseline: Start, repetitions: int) -> Mapping[str, Figures]:
     with compiled() as load, rooms(baseline, FOLLOWERS) as servers:
         plays = {kind: partial(_turn, load, room) for kind, room in servers.items()}
         turns = in_turn(plays, repetitions)
     figures: dict[str, Figures] = {}
+    names = {"baseline": name, "memory": "groupchat, in memory", "durable": "groupchat, on disk"}
     for kind in ("memory", "durable"):
         figures[f"rate {kind}"] = _rates(turns[kind], turns["baseline"])
-        figures[f"CPU {kind}"] = _times(turns[kind], turns["baseline"])
+        points = [point for key, what in names.items() for point in _points(what, turns[key])]
+        figures[f"CPU {kind}"] = evolve(_times(turns[kind], turns["baseline"]), points=points)
     return figures
+
+
+def _points(what: str, turns: list[_Turn]) -> list[Point]:
+    return [
+        Point("fanout-cpu", what, median(turn.cpu_ns for turn in turns) / 1e3),
+        Point("fanout-rate", what, median(1e3 / turn.wall_ns for turn in turns)),
+    ]
 
 
 def _turn(load: Load, room: Room) -> _Turn:
@@ -90,7 +99,7 @@ EXPERIMENTS: Final = [
             "rate durable": Target("durable, deliveries a second", 10, least=True),
             "CPU durable": Target("durable, CPU time a delivery", 0.1),
         },
-        partial(_measure, channel),
+        partial(_measure, "ngIRCd", channel),
         REPETITIONS,
     ),
     Experiment(
@@ -99,7 +108,7 @@ EXPERIMENTS: Final = [
             "CPU memory": Target("in memory, CPU time a delivery", 0.2),
             "CPU durable": Target("durable, CPU time a delivery", 0.2),
         },
-        partial(_measure, subject),
+        partial(_measure, "NATS", subject),
         REPETITIONS,
     ),
 ]

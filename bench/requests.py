@@ -17,11 +17,14 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Final
+
+from attrs import evolve
 
 from bench.comparison import Comparison, Round
 from bench.echo import compiled
-from bench.experiment import Experiment, Figures, Skipped, Target
+from bench.experiment import Experiment, Figures, Point, Skipped, Target
 from bench.process import Process, groupchat, started
 from bench.udp import TEXT, WINDOW, exchange, fetch, joined, opened
 
@@ -31,11 +34,18 @@ UPDATE: Final = b"5"
 MESSAGE: Final = f"2 {TEXT}".encode()
 UPDATE_TURNS: Final = 32  # a round: so many requests of each client
 MESSAGE_TURNS: Final = 4
-MANY: Final = 1_000  # members
+SIZES: Final = (8, 64, 250, 1_000)  # members, for the plot
 
 ECHO: Final = [sys.executable, "-m", "bench.echo"]
 SEED: Final = [sys.executable, "-m", "bench.seed", "once"]
 COPYING_SEED: Final = [sys.executable, "-m", "bench.seed", "each"]
+
+LINES: Final = {
+    "copying": "a list a member, each with the line formatted anew",
+    "seed": "a list a member, the line formatted once",
+    "ours": "groupchat, on disk",
+}
+"""What is in the plot."""
 
 Command = Sequence[str | Path]
 
@@ -125,7 +135,11 @@ def _message(repetitions: int) -> Mapping[str, Figures]:
 
 
 def _seed(repetitions: int) -> Mapping[str, Figures]:
-    return {str(members): _seed_among(members, repetitions) for members in (WINDOW, MANY)}
+    found = {str(members): _seed_among(members, repetitions) for members in SIZES}
+    every = [point for figures in found.values() for point in figures.points]
+    return {size: evolve(figures, points=()) for size, figures in found.items()} | {
+        "1000": evolve(found["1000"], points=every)
+    }
 
 
 def _seed_among(members: int, repetitions: int) -> Figures:
@@ -144,7 +158,11 @@ def _seed_among(members: int, repetitions: int) -> Figures:
     if members == WINDOW:
         told = f"{found.show('seed, told')} against {found.show('ours, told')}"
         note += f"\n    with all that the others are told of it: {told}"
-    return found.ratio("seed", "ours", note)
+    points = [
+        Point("cost", what, median(found.microseconds[name]), members)
+        for name, what in LINES.items()
+    ]
+    return evolve(found.ratio("seed", "ours", note), points=points)
 
 
 EXPERIMENTS: Final = [
@@ -166,8 +184,8 @@ EXPERIMENTS: Final = [
     Experiment(
         "A server of the seed's kind in memory, against a durable message of ours",
         {
-            str(WINDOW): Target(f"among {WINDOW} members", 5, least=True),
-            str(MANY): Target(f"among {MANY:,} members", 30, least=True),
+            "64": Target("among 64 members", 5, least=True),
+            "1000": Target("among 1,000 members", 30, least=True),
         },
         _seed,
         9,
