@@ -14,11 +14,12 @@ import pytest
 from bench import load
 from bench.comparison import in_turn
 from bench.echo import compiled
-from bench.experiment import Skipped
+from bench.experiment import Figures, Point, Row, Skipped, Target
 from bench.followers import Member, Start, group, serving
 from bench.memory import member_in_server, waiting_message_in_group, waiting_message_in_server
 from bench.nats import subject
 from bench.ngircd import channel
+from bench.plots import draw
 from bench.process import free_port, groupchat, started, started_at
 from bench.restart import write_journal
 from bench.room import TEXT
@@ -150,6 +151,32 @@ def test_what_is_compared_takes_turns() -> None:
     results = in_turn({name: partial(play, name) for name in "abc"}, 2)
     assert "".join(played) == "abcabccba"
     assert results == {"a": [4, 9], "b": [5, 8], "c": [6, 7]}
+
+
+def test_plots_show_what_was_measured(tmp_path: Path) -> None:
+    sizes = (8, 64, 1_000)
+    lines = [
+        Point("cost", what, y * size, size) for y, what in enumerate("abc", 1) for size in sizes
+    ]
+    bars = [
+        Point(plot, what, y)
+        for plot in ("fanout-cpu", "fanout-rate")
+        for what, y in (("ngIRCd", 2.75), ("groupchat, in memory", 0.55))
+    ]
+    figures = Figures([1.0], points=[*lines, *bars, *bars])  # another experiment has them, too
+    cost, fanout = draw([Row(Target("", 1), figures), Row(Target("", 1), None)], tmp_path / "new")
+    assert (cost.name, fanout.name) == ("cost.svg", "fanout.svg")
+    assert [cost.read_text().count(f">{what}<") for what in "abc"] == [1, 1, 1]
+    shown = fanout.read_text()
+    assert [shown.count(f">{what}<") for what in ("ngIRCd", "2.75", "0.55")] == [1, 2, 2]
+
+
+def test_without_what_draws_it_is_said_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(Skipped, match="install matplotlib"):
+        draw([], tmp_path)
 
 
 def test_a_server_that_ends_instead_is_an_error() -> None:
