@@ -50,6 +50,7 @@ def write_json(path: Path, rows: Iterable[Row]) -> None:
         "system": platform.platform(),
         "processor": platform.processor() or platform.machine(),
     }
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(
         json.dumps({"machine": machine, "rows": [_plain(row) for row in rows]}, indent=1) + "\n"
     )

@@ -209,18 +209,17 @@ class Excerpt:
             # What comes next may be his own, which has no bytes for him.
             has_own = self.author in page.authors[start : fitting + 1]
             if start < fitting < len(page.ends) and not has_own:
-                return self._until(first + fitting)
+                return self._until(first + fitting, NOBODY)  # so nobody need look again
         for span in self:
             page = span.page
             offset = page.start(span.start)
             fitting = max(span.start, bisect_right(page.ends, offset + room))
             if fitting < span.stop:
-                return self._until(
-                    page.first + (fitting if some or fitting > span.start else fitting + 1)
-                )
+                stop = page.first + (fitting if some or fitting > span.start else fitting + 1)
+                return self._until(stop, self.author)
             room -= page.start(span.stop) - offset
             some = True
         return self
 
-    def _until(self, stop: int) -> "Excerpt":
-        return Excerpt(self.start, stop, self.author, self.removed, self.removed_time, self._pages)
+    def _until(self, stop: int, author: int) -> "Excerpt":
+        return Excerpt(self.start, stop, author, self.removed, self.removed_time, self._pages)
