@@ -107,9 +107,8 @@ BUGS = [
     Bug(
         "a reply stays what it was when it was given",
         "core/pages.py",
-        "        return bytes(memoryview(page.lines)"
-        "[page.start(self.start) : page.start(self.stop)])",
-        "        return bytes(memoryview(page.lines)[page.start(self.start) :])",
+        "        return bytes(memoryview(self.lines)[self.start(start) : self.start(stop)])",
+        "        return bytes(memoryview(self.lines)[self.start(start) :])",
         "tests/core/test_timeline.py",
     ),
     Bug(

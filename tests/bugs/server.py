@@ -8,9 +8,8 @@ BUGS = [
     Bug(
         "the texts of messages are not logged",
         "server/loop.py",
-        "            elif isinstance(command, Rename):",
-        "            elif 'Send' in repr(command):\n                log.info('%s', command)\n"
-        "            elif isinstance(command, Rename):",
+        "                continue  # as nearly all are",
+        "                log.info('%s', command)",
         "tests/server/test_loop.py -k logged",
     ),
     Bug(
@@ -188,7 +187,7 @@ BUGS = [
         "a request costs what it did",
         "server/loop.py",
         "        sender = self._sender(request, peer)\n",
-        "        sender = self._sender(bytes(byte for byte in request), peer)\n",
+        "        sender = self._sender(bytes(byte for byte in 99 * request), peer)\n",
         "tests/server/test_operations.py -k an_update",
     ),
 ]

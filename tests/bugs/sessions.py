@@ -79,8 +79,8 @@ BUGS = [
     Bug(
         "what is pushed goes on from where its reader is",
         "core/sessions/answers.py",
-        "return Answer(0, (), Mark(position), stop, end",
-        "return Answer(0, (), _, stop, end",
+        "answer = Answer(0, (), Mark(position), stop, end",
+        "answer = Answer(0, (), _, stop, end",
         "tests/core/sessions/test_server_news.py",
     ),
     Bug(
