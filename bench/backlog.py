@@ -92,10 +92,22 @@ def _experiment(durable: bool) -> Experiment:
     return Experiment(
         f"A backlog of 1,000,000 messages over TCP, {'durable' if durable else 'in memory'}",
         {
-            "session rate": Target("a member who comes back", 200, "MB/s", least=True),
+            "session rate": Target(
+                "a member who comes back",
+                200,
+                "MB/s",
+                least=True,
+                finding="a stamp in front of each line is made as it is read: 0.4 us a line, "
+                "half of all. If it were stored with the line, that would be saved",
+            ),
             "session memory": Target("memory that this takes, at its peak", 64, "MiB"),
             "plain rate": Target(
-                "a plain member who asks, with 5 after 5", 200, "MB/s", least=True
+                "a plain member who asks, with 5 after 5",
+                200,
+                "MB/s",
+                least=True,
+                finding="SQLite reads a page of ours from 20 of its own, and their checksum is "
+                "checked",
             ),
             "plain memory": Target("memory that this takes, at its peak", 64, "MiB"),
         },
