@@ -50,7 +50,7 @@ mutants: .venv/all  ## Mutation testing of the core; takes some minutes.
 	$(BIN)/python tests/mutants.py
 
 bench: .venv/bench  ## Measure what a message costs, beside ngIRCd and NATS if they are there.
-	$(BIN)/python -m bench --json docs/measured/figures.json --plots docs/measured
+	$(BIN)/python -m bench --to docs/measured
 
 clean:  ## Remove the environment and whatever was built.
 	rm -rf .venv docs/_build mutants .coverage* .*_cache .hypothesis build dist

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -18,7 +19,7 @@ from bench import (
 )
 from bench.experiment import Experiment, Row, Skipped
 from bench.plots import draw
-from bench.table import HEAD, line, write_json
+from bench.table import HEAD, line, markdown, write_json
 
 EXPERIMENTS = [
     *requests.EXPERIMENTS,
@@ -35,9 +36,8 @@ EXPERIMENTS = [
 @click.command()
 @click.option("--only", default="", metavar="TEXT", help="Those with TEXT in their title.")
 @click.option("--quick", is_flag=True, help="Three repetitions of each: rough, but soon there.")
-@click.option("--json", "file", type=Path, metavar="PATH", help="Write it all down, too.")
-@click.option("--plots", type=Path, metavar="FOLDER", help="Draw the plots of it there, too.")
-def main(only: str, quick: bool, file: Path | None, plots: Path | None) -> None:
+@click.option("--to", "folder", type=Path, metavar="FOLDER", help="Write and draw it there, too.")
+def main(only: str, quick: bool, folder: Path | None) -> None:
     """Measure what groupchat costs, side by side with other servers, and print each figure beside
     its target.
 
@@ -50,30 +50,36 @@ def main(only: str, quick: bool, file: Path | None, plots: Path | None) -> None:
     if not chosen:
         titles = "\n  ".join(one.title for one in EXPERIMENTS)
         raise click.BadParameter(f"nothing has that title. There are:\n  {titles}")
-    rows: list[Row] = []
+    tables: dict[str, list[Row]] = {}
     click.echo(HEAD)
     for count, experiment in enumerate(chosen, 1):
         began = time.monotonic()
         _progress(f"[{count}/{len(chosen)}] {experiment.title} ...")
-        found = measured(experiment, min(experiment.repetitions, 3) if quick else 0)
+        rows = measured(experiment, min(experiment.repetitions, 3) if quick else 0)
         _progress("")
         click.echo(f"\n{experiment.title} ({time.monotonic() - began:.0f} s)")
-        for row in found:
+        for row in rows:
             click.echo(line(row))
-        rows += found
-    verdicts = [row.verdict for row in rows]
+        tables[experiment.title] = rows
+    verdicts = [row.verdict for rows in tables.values() for row in rows]
     click.echo(
         f"\n{verdicts.count('met')} met, {verdicts.count('missed')} missed, "
         f"{verdicts.count('skipped')} skipped"
     )
-    if file is not None:
-        write_json(file, rows)
-    if plots is not None:
-        try:
-            for path in draw(rows, plots):
-                click.echo(f"Drawn: {path}")
-        except Skipped as why:
-            click.echo(f"No plots: {why}")
+    if folder is not None:
+        _write(tables, folder)
+
+
+def _write(tables: Mapping[str, list[Row]], folder: Path) -> None:
+    rows = [row for table in tables.values() for row in table]
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "figures.json", rows)
+    (folder / "table.md").write_text(markdown(tables))
+    try:
+        draw(rows, folder)
+    except Skipped as why:
+        click.echo(f"No plots: {why}")
+    click.echo(f"Written to {folder}")
 
 
 def measured(experiment: Experiment, repetitions: int = 0) -> list[Row]:

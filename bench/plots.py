@@ -47,7 +47,6 @@ def draw(rows: Iterable[Row], folder: Path) -> list[Path]:
             if all(point.x != other.x for other in series):
                 series.append(point)
     drawn = []
-    folder.mkdir(parents=True, exist_ok=True)
     with mpl.rc_context(_STYLE):
         if "cost" in points:
             figure = Figure(figsize=(7, 4), layout="constrained")

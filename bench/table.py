@@ -1,14 +1,14 @@
-"""The table: each target beside what was measured."""
+"""The table: each target beside what was measured, on the terminal and in files."""
 
 import json
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from bench.experiment import Figures, Row, Target
 
-__all__ = ["HEAD", "line", "write_json"]
+__all__ = ["HEAD", "line", "markdown", "write_json"]
 
 _WIDTHS: Final = (62, 15, 11, 21)
 
@@ -24,17 +24,50 @@ HEAD: Final = _columns("what", "target", "measured", "quartiles", "")
 def line(row: Row) -> str:
     """Return *row* as a line, with its finding or what is missing in lines of their own."""
     target, figures = row.target, row.figures
-    wanted = f"at {'least' if target.least else 'most'} {number(target.bound, target.unit)}"
     if figures is None:
-        return _columns(target.what, wanted, "-", "", f"skipped: {row.skipped}")
-    low, high = figures.spread
-    spread = f"{number(low, target.unit)} to {number(high, target.unit)}"
-    text = _columns(target.what, wanted, number(figures.middle, target.unit), spread, row.verdict)
+        return _columns(target.what, _wanted(target), "-", "", f"skipped: {row.skipped}")
+    middle, spread = number(figures.middle, target.unit), _spread(figures, target)
+    text = _columns(target.what, _wanted(target), middle, spread, row.verdict)
     if figures.absolute:
         text += f"\n    {figures.absolute}"
     if row.verdict == "missed" and target.finding:
         text += f"\n    why: {target.finding}"
     return text
+
+
+def markdown(tables: Mapping[str, Iterable[Row]]) -> str:
+    """Return *tables*, by their titles, as one page of Markdown."""
+    lines: list[str] = []
+    for title, rows in tables.items():
+        lines += [
+            f"**{title}**",
+            "",
+            "| | target | measured | quartiles |",
+            "| --- | --- | --- | --- |",
+        ]
+        why: dict[str, str] = {}
+        for row in rows:
+            target, figures = row.target, row.figures
+            if figures is None:
+                cells = [target.what, _wanted(target), "skipped", row.skipped]
+            else:
+                middle = number(figures.middle, target.unit)
+                shown = f"**{middle}**" if row.verdict == "met" else middle
+                cells = [target.what, _wanted(target), shown, _spread(figures, target)]
+                if row.verdict == "missed" and target.finding:
+                    why[target.finding] = ""
+            lines.append(f"| {' | '.join(cells)} |")
+        lines += ["", *(f"Why not: {finding}.\n" for finding in why)]
+    return "\n".join(lines)
+
+
+def _wanted(target: Target) -> str:
+    return f"at {'least' if target.least else 'most'} {number(target.bound, target.unit)}"
+
+
+def _spread(figures: Figures, target: Target) -> str:
+    low, high = figures.spread
+    return f"{number(low, target.unit)} to {number(high, target.unit)}"
 
 
 def number(value: float, unit: str) -> str:
@@ -50,7 +83,6 @@ def write_json(path: Path, rows: Iterable[Row]) -> None:
         "system": platform.platform(),
         "processor": platform.processor() or platform.machine(),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(
         json.dumps({"machine": machine, "rows": [_plain(row) for row in rows]}, indent=1) + "\n"
     )

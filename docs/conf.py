@@ -28,7 +28,7 @@ copyright = author  # noqa: A001, the name that Sphinx wants
 release = version = groupchat.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_click"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "measured"]
 html_theme = "furo"
 html_title = f"groupchat {release}"
 html_copy_source = False

@@ -1,6 +1,7 @@
 """The benchmarks run. What they say is for people, on a quiet machine: nothing here is about
 time."""
 
+import json
 import os
 import shutil
 import socket
@@ -23,6 +24,7 @@ from bench.plots import draw
 from bench.process import free_port, groupchat, started, started_at
 from bench.restart import write_journal
 from bench.room import TEXT
+from bench.table import markdown
 from bench.udp import opened
 
 STARTS: dict[str, Start] = {
@@ -37,8 +39,8 @@ linux = pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="ne
 
 
 @linux
-def test_each_figure_is_printed_beside_its_target() -> None:
-    quick = ["--quick", "--only", "update by UDP"]
+def test_each_figure_is_printed_and_written_beside_its_target(tmp_path: Path) -> None:
+    quick = ["--quick", "--only", "update by UDP", "--to", str(tmp_path / "measured")]
     done = subprocess.run(
         [sys.executable, "-m", "bench", *quick], capture_output=True, text=True, check=True
     )
@@ -46,6 +48,29 @@ def test_each_figure_is_printed_beside_its_target() -> None:
     assert lines[0].split() == ["what", "target", "measured", "quartiles"]
     assert "at most 1.4x" in lines[3]
     assert lines[4].count(" us") == 2
+    assert "| at most 1.4x |" in (tmp_path / "measured" / "table.md").read_text()
+    (row,) = json.loads((tmp_path / "measured" / "figures.json").read_text())["rows"]
+    assert (row["bound"], len(row["each"])) == (1.4, 3)
+
+
+def test_the_table_says_what_is_met_and_why_the_rest_is_not() -> None:
+    rows = [
+        Row(Target("fast", 2, "ms"), Figures([1.0])),
+        Row(Target("slow", 2, "MB/s", least=True, finding="it rains"), Figures([1.0, 1.5])),
+        Row(Target("unknown", 2), None, "no umbrella"),
+    ]
+    assert markdown({"Weather": rows}).split("\n") == [
+        "**Weather**",
+        "",
+        "| | target | measured | quartiles |",
+        "| --- | --- | --- | --- |",
+        "| fast | at most 2 ms | **1 ms** | 1 ms to 1 ms |",
+        "| slow | at least 2 MB/s | 1.25 MB/s | 1.12 MB/s to 1.38 MB/s |",
+        "| unknown | at most 2x | skipped | no umbrella |",
+        "",
+        "Why not: it rains.",
+        "",
+    ]
 
 
 def test_an_unknown_title_is_answered_with_those_that_there_are() -> None:
@@ -164,7 +189,7 @@ def test_plots_show_what_was_measured(tmp_path: Path) -> None:
         for what, y in (("ngIRCd", 2.75), ("groupchat, in memory", 0.55))
     ]
     figures = Figures([1.0], points=[*lines, *bars, *bars])  # another experiment has them, too
-    cost, fanout = draw([Row(Target("", 1), figures), Row(Target("", 1), None)], tmp_path / "new")
+    cost, fanout = draw([Row(Target("", 1), figures), Row(Target("", 1), None)], tmp_path)
     assert (cost.name, fanout.name) == ("cost.svg", "fanout.svg")
     assert [cost.read_text().count(f">{what}<") for what in "abc"] == [1, 1, 1]
     shown = fanout.read_text()
