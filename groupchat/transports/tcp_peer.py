@@ -195,7 +195,7 @@ class TCPPeer(asyncio.BufferedProtocol):
         """Send what nobody asked for."""
         if self._lost:
             return
-        if self._unsent or not self._writable or self._finished:
+        if self._unsent or not self._may_send():
             self._unsent.append((_framed(pieces, b""), sent))
             return
         # Nearly always nothing else waits. This is done for each follower, whenever something
@@ -220,7 +220,7 @@ class TCPPeer(asyncio.BufferedProtocol):
     def _write(self) -> None:
         if self._finished:
             self._unsent.clear()
-        while self._unsent and self._writable and not self.transport.is_closing():
+        while self._unsent and self._may_send():
             pieces, taken = self._next_pieces()
             if pieces:
                 self._send(b"".join(pieces))
@@ -244,6 +244,9 @@ class TCPPeer(asyncio.BufferedProtocol):
             if sent is not None:
                 taken.append(sent)
         return pieces, taken
+
+    def _may_send(self) -> bool:
+        return self._writable and not (self._finished or self.transport.is_closing())
 
     def _send(self, data: bytes) -> None:
         self.transport.write(data)

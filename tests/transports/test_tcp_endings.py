@@ -196,6 +196,23 @@ async def test_what_is_pushed_after_a_refusal_that_ends_the_connection_is_droppe
 
 
 @in_loop
+async def test_what_is_pushed_to_a_connection_that_ends_is_dropped() -> None:
+    service = Recorder()
+    async with listening(TCP(), service) as listener:
+        with TcpMember(listener.port) as client:
+            client.socket.sendall(b"5\n")
+            await soon(lambda: len(service.peers) == 1)
+            taken: list[bool] = []
+            peer = service.peers[0]
+            assert isinstance(peer, TCPPeer)
+            peer.transport.abort()
+            for _ in range(10):
+                peer.push([b"too late"], lambda: taken.append(True))
+            await soon(lambda: bool(service.lost))
+            assert not taken
+
+
+@in_loop
 async def test_a_connection_that_the_service_closes_still_gets_what_is_under_way() -> None:
     service = Recorder()
     async with listening(TCP(), service) as listener:
