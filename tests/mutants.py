@@ -8,6 +8,7 @@ can kill that mutant, so either it is no more, and the reason to be deleted, or 
 no test, and nor was what killed others.
 """
 
+import re
 import shutil
 import subprocess
 import sys
@@ -16,14 +17,17 @@ TARGET = 95.0  # per cent of the mutants that the tests must kill
 
 # By the changed line, as it stands in the mutant, why no test can tell it from the original.
 EQUIVALENT = {
-    "as false as False, or 0": (
-        "happenings = self._bookmark.take(answer, news, joined=None)",
-        "self._resuming = None",
-        "self._taken[name_key(name)] = None",
-        "self._taken[name_key(old)] = None",
-        "self.follows = None",
-        "self.listens = None",
-        "self.seen = None",
+    "as false as an empty string": ("self._cookie = None  # it has done its work",),
+    "what is left of a line is nothing, then": (
+        'self.mark, self._partial = answer.stop, partial if (answer.stop.offset) or True else b""',
+    ),
+    "nobody joins by a request that only fetches": ("happenings = self._take(answer, news, None)",),
+    "no try has a lesser number": (
+        "self._proved_by = 1  # the first with the cookie",
+        "self.due, self._sent, self._proved_by, self._refused = 0, [], 1, 0",
+    ),
+    "it is bounded before that": (
+        "bounded = max(MIN_MILLISECONDS, first) * 2 ** min(max(0, tries - EQUAL_TRIES), 17)",
     ),
     "it is set before it is looked at": (
         "self._lowest = None  # no cursor stands before this",
@@ -31,6 +35,8 @@ EQUIVALENT = {
         "self._variation = None",
     ),
     "at the boundary both ways do the same": (
+        "elif begin.offset or (begin >= self.mark and answer.number == 0):",
+        "if news is None or not (answer.stop >= self.mark or joined):",
         "if done <= count:",
         "if member.cursor.position <= standing <= self.timeline.end:",
         "if not self._standing or position <= self._lowest:",
@@ -43,16 +49,15 @@ EQUIVALENT = {
         'count, _, before = value.rpartition(b":")',
     ),
     "the original saves time, or bounds it, and comes to the same": (
+        "and position > timeline.start",
+        "has_own = self.author in page.authors[start : fitting + 2]",
+        "page = None",
+        "page = self._pages[0] if (self._pages) and False else None",
+        "return self._until(first + fitting, None)  # so nobody need look again",
         "far = position - len(standing)",
-        "first = last.start(None)",
-        "if isinstance(last, Page) and last.first < self.start:",
-        "if last.start(self.stop - last.first) + first <= room:",
-        "if last.start(self.stop - last.first) - first < room:",
         "if len(spaced) > 5 * MAX_NAME_CHARACTERS:",
         "if position > self._last.first and position >= self._dropped:",
         "if position >= self._last.first and position > self._dropped:",
-        "last = None",
-        "last = self._pages[-1] if (self._pages) and False else None",
         "return once if (once == twice) and False else _folded(_folded(twice))",
         (
             "self._lowest = position if (position in standing) and False else "
@@ -71,7 +76,16 @@ EQUIVALENT = {
 }
 REASONS = {line: why for why, lines in EQUIVALENT.items() for line in lines}
 # By what the changed line has lost.
-REASONS_BY_LOSS = {"strict=True": "an assertion that never fails"}
+REASONS_BY_LOSS = {
+    "strict=True": "an assertion that never fails",
+    "strict=False": "what zip does by itself",
+    '"latin-1"': "another name of the same encoding",
+}
+# By what became what.
+REASONS_BY_CHANGE = {
+    ("False", "None"): "as false as False",
+    ("0", "None"): "as false as 0",
+}
 # By the function.
 REASONS_BY_FUNCTION = {
     "groupchat.core.sessions.replies.x__key": "runs at import, when no mutant is switched on yet",
@@ -90,11 +104,23 @@ def changed(diff: list[str], sign: str) -> str:
     return next(d[1:].strip() for d in diff if d.startswith(sign) and not d.startswith(3 * sign))
 
 
+def change(before: str, after: str) -> tuple[str, str] | None:
+    """Return the one word that has changed, and what it is now; None if more has."""
+    words = [re.findall(r"\w+|\W", line) for line in (before, after)]
+    pairs = {(old, new) for old, new in zip(*words, strict=False) if old != new}
+    return pairs.pop() if len(pairs) == 1 and len(words[0]) == len(words[1]) else None
+
+
 def reason(name: str, before: str, after: str) -> str | None:
     """Return why the mutant called *name* survives, whose change is from *before* to *after*."""
     losses = (why for loss, why in REASONS_BY_LOSS.items() if loss in before and loss not in after)
     function = name.partition("__mutmut_")[0]
-    return REASONS.get(after) or next(losses, None) or REASONS_BY_FUNCTION.get(function)
+    return (
+        REASONS.get(after)
+        or next(losses, None)
+        or REASONS_BY_CHANGE.get(change(before, after) or ("", ""))
+        or REASONS_BY_FUNCTION.get(function)
+    )
 
 
 def main() -> int:

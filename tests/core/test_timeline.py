@@ -290,3 +290,16 @@ def test_a_timeline_goes_on_where_it_is_said_to_have_ended() -> None:
 def test_pages_that_do_not_end_where_the_timeline_does_are_refused() -> None:
     with pytest.raises(ValueError, match="the pages end at 3, and the timeline at 4"):
         Timeline(end=4, pages=[Page(3)])
+
+
+@pytest.mark.parametrize("page_bytes", [4, 1_000])
+def test_the_authors_between_two_positions_are_known(page_bytes: int) -> None:
+    timeline = Timeline(page_bytes, end=3, pages=[Page(3)])
+    timeline.open(author=-2)  # so that nothing is forgotten
+    writers = [timeline.open(author=number) for number in range(3)]
+    whose = [0, 1, 1, 2, 0, 2, 2, 1, 0, 0]
+    for number in whose:
+        append(timeline, b"x", author=writers[number])
+    for position in range(3, 13):
+        for stop in range(position, 14):
+            assert timeline.authors(position, stop) == set(whose[position - 3 : stop - 3])

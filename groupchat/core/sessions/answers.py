@@ -78,7 +78,7 @@ class Answers:
     def __init__(self, chat: Chat) -> None:
         self._chat = chat
         # What was pushed last, and whose events are in it: it is not for those.
-        self._shared = Pushed(-1, -1, -1, b"")
+        self._shared: Pushed | None = None
         self._authors: set[int] = set()
 
     def answer(self, heard: Heard, limit: int | None, readable: bool = True) -> Answer:
@@ -135,8 +135,9 @@ class Answers:
         member = group.members.get(sender)
         if member is None:
             return None
-        if self._is_shared(member, position):
-            return self._shared
+        shared = self._shared
+        if shared is not None and self._is_for(shared, member, position):
+            return shared
         end, stop, body = group.timeline.end, Mark(position), b""
         while not body:
             if stop.position >= end:
@@ -160,9 +161,9 @@ class Answers:
         more = excerpt.stop < group.timeline.end
         return bool(excerpt.removed) or more or any(True for _ in excerpt)
 
-    def _is_shared(self, member: Member, position: int) -> bool:
+    def _is_for(self, shared: Pushed, member: Member, position: int) -> bool:
         """Whether what was pushed last is what *member* has to be told from *position* on."""
-        shared, timeline = self._shared, self._chat.group.timeline
+        timeline = self._chat.group.timeline
         return (
             shared.position == position
             and shared.end == timeline.end

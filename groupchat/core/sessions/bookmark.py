@@ -51,7 +51,7 @@ class Bookmark:
             return None  # the rest of a line whose beginning we do not have; or a gap
         *lines, partial = body.split(b"\n")
         if len(partial) > MAX_PARTIAL_BYTES:
-            raise ValueError("too long a line")
+            raise ValueError  # too long a line
         told = []
         for line in lines:
             position, time, kind, text = line.split(b" ", 3)

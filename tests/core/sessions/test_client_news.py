@@ -105,9 +105,10 @@ def test_a_part_is_kept_while_an_answer_brings_no_more_of_it() -> None:
         {"body": b"x 5 s Bob: hi\n", "stop": 1},
         {"body": b"0 5 \xff Bob: hi\n", "stop": 1},
         {"body": b"0 5 s\n", "stop": 1},
+        {"body": b"0\t5\ts\tBob: hi\n", "stop": 1},
         {"body": b"x" * (MAX_PARTIAL_BYTES + 1), "last": Mark(0, 1)},
     ],
-    ids=["no stamp", "no position", "no kind", "no line", "too long"],
+    ids=["no stamp", "no position", "no kind", "no line", "tabs", "too long"],
 )
 def test_nonsense_under_a_right_checksum_is_no_answer(nonsense: dict[str, Any]) -> None:
     client = opened()
@@ -119,6 +120,24 @@ def test_nonsense_under_a_right_checksum_is_no_answer(nonsense: dict[str, Any]) 
         Result(b"5", "done"),
         *told(0),
     ]
+
+
+def test_a_part_of_a_line_may_be_as_long_as_any_line() -> None:
+    client = opened()
+    client.submit(b"5")
+    part = answer(asked(client), "done", body=b"x" * MAX_PARTIAL_BYTES, last=Mark(0, 1))
+    assert client.receive(part, 0) == [Result(b"5", "done")]
+
+
+def test_who_joins_is_told_all_that_is_new_though_he_was_further_before() -> None:
+    """A server that goes on from an older copy of its journal is behind."""
+    client = opened()
+    client.submit(b"1 Al")
+    client.receive(answer(asked(client), "done", stop=9), 0)
+    client.submit(b"1 Al")
+    found = client.receive(answer(asked(client), "done", begin=Mark(2), stop=4, body=body(2, 3)), 0)
+    assert found == [Result(b"1 Al", "done"), *told(2, 3)]
+    assert client.position == 4
 
 
 @pytest.mark.parametrize("words", [(), ("done", "done")])

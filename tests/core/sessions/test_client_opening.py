@@ -117,10 +117,14 @@ def test_a_server_that_refuses_a_few_times_knows_no_sessions() -> None:
 
 def test_a_server_can_give_no_session_and_say_why() -> None:
     client = SessionClient(datagram=True, nonce=NONCE)
+    assert client.heard == 0
     client.send(0)
     assert client.receive(Refusal("no such group", key=NONCE).encode(), 0) == [
         NoSessions("no such group")
     ]
+    assert client.heard == 1
+    assert client.next_time() is None
+    assert client.receive(Opened(TOKEN, key=NONCE).encode(), 1) == []
 
 
 @pytest.mark.parametrize("junk", [b"", b"hello", b"@00000000 session " + TOKEN.encode()])

@@ -8,7 +8,10 @@ from hypothesis import strategies as st
 from groupchat.core.plain import decode
 from groupchat.core.replies import Refused
 from groupchat.core.sessions.happenings import Result
-from groupchat.core.sessions.outbox import DATAGRAM_ROOM, Outbox
+from groupchat.core.sessions.outbox import DATAGRAM_ROOM, Outbox, Part
+from groupchat.core.sessions.presence import Presence
+from groupchat.core.sessions.replies import Answer, decode_reply
+from groupchat.core.sessions.requests import Ask
 from groupchat.core.sessions.timer import (
     EQUAL_TRIES,
     FIRST_MILLISECONDS,
@@ -16,6 +19,7 @@ from groupchat.core.sessions.timer import (
     MIN_MILLISECONDS,
     Timer,
 )
+from groupchat.core.sessions.wire import Mark
 from tests.core.sessions.chatter import Chatter, answer, asked, lines, one_by_one, opened, results
 from tests.core.sessions.desk import Desk
 
@@ -49,7 +53,9 @@ def test_a_request_holds_so_many_commands_and_so_many_bytes() -> None:
     assert len(asked(client).commands) == 2
 
 
-@pytest.mark.parametrize("text", ["x" * 4_000, "é" * 2_000, "€" * 1_333, "🦊" * 1_000])
+@pytest.mark.parametrize(
+    "text", ["x" * 4_000, "é" * 2_000, "x" + "é" * 1_999, "€" * 1_333, "🦊" * 1_000]
+)
 def test_a_long_text_travels_in_parts_and_arrives_whole(text: str) -> None:
     desk = Desk()
     chatter = Chatter(desk)
@@ -192,6 +198,28 @@ def test_to_leave_travels_apart_where_that_is_asked_for() -> None:
             outbox.put(command, DATAGRAM_ROOM)
         outbox.pack(DATAGRAM_ROOM, **options)
         assert outbox.requests() == travels
+
+
+def test_only_a_join_that_is_done_makes_a_member() -> None:
+    client = opened()
+    client.submit(b"1 Al")
+    client.receive(answer(asked(client), "name-in-use"), 0)
+    saved = client.saved()
+    assert saved is not None
+    assert not saved.joined
+    presence, join = Presence(), Part(b"1 Al", b"1 Al")
+    for word in ("name-in-use", "done"):
+        said = decode_reply(answer(Ask("0" * 32, 1, Mark(0)), word), "0" * 32)
+        assert isinstance(said, Answer)
+        assert presence.note([join], said) is presence.joined is (word == "done")
+
+
+@pytest.mark.parametrize("in_turn", [False, True])
+def test_who_takes_turns_leaves_by_a_request_of_its_own(in_turn: bool) -> None:
+    client = opened(in_turn=in_turn)
+    client.submit(b"5")
+    client.submit(b"4")
+    assert asked(client).commands == ((b"5",) if in_turn else (b"5", b"4"))
 
 
 def test_a_command_is_cut_that_has_no_room_with_what_stands_in_front_of_it() -> None:

@@ -1,12 +1,15 @@
 """What a client saves: enough for another to go on by, and an old copy is noticed."""
 
 import pytest
+from attrs import evolve
 
 from groupchat.core import Leave
 from groupchat.core.records import Record
 from groupchat.core.sessions import replies
+from groupchat.core.sessions.client import SessionClient
 from groupchat.core.sessions.happenings import Behind, Outside, Ready, Result, Seen
 from tests.core.sessions.chatter import (
+    SAVED,
     TOKEN,
     Chatter,
     answer,
@@ -16,9 +19,14 @@ from tests.core.sessions.chatter import (
     opened,
     results,
 )
-from tests.core.sessions.desk import Desk
+from tests.core.sessions.desk import NONCE, Desk
 
 # To go on with it.
+
+
+def test_a_session_stays_in_its_group() -> None:
+    saved = evolve(SAVED, group="tea")
+    assert SessionClient(datagram=True, saved=saved, nonce=NONCE).saved() == saved
 
 
 def test_what_is_saved_is_enough_to_go_on_by() -> None:
