@@ -30,11 +30,13 @@ EQUIVALENT = {
         "bounded = max(MIN_MILLISECONDS, first) * 2 ** min(max(0, tries - EQUAL_TRIES), 17)",
     ),
     "it is set before it is looked at": (
+        "self._authors: set[int] = None",
         "self._lowest = None  # no cursor stands before this",
         "self._variation = 1.0",
         "self._variation = None",
     ),
     "at the boundary both ways do the same": (
+        "if room is None or len(whole) < room:",
         "elif begin.offset or (begin >= self.mark and answer.number == 0):",
         "if news is None or not (answer.stop >= self.mark or joined):",
         "if done <= count:",
@@ -50,6 +52,10 @@ EQUIVALENT = {
     ),
     "the original saves time, or bounds it, and comes to the same": (
         "and position > timeline.start",
+        "fitting = bisect_right(page.ends, page.start(start) + room, )",
+        "fitting = bisect_right(page.ends, start)",
+        "if first + fitting > self.stop:",
+        "if first - fitting >= self.stop:",
         "has_own = self.author in page.authors[start : fitting + 2]",
         "page = None",
         "page = self._pages[0] if (self._pages) and False else None",
