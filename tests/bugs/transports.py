@@ -43,8 +43,8 @@ BUGS = [
     Bug(
         "a reply is produced only as fast as it is taken",
         "transports/tcp_peer.py",
-        "while self._unsent and self._writable and",
-        "while self._unsent and",
+        "return self._writable and not (self._finished",
+        "return not (self._finished",
         "tests/transports/test_tcp_back_pressure.py -k who_does_not_read",
     ),
     Bug(

@@ -32,7 +32,7 @@ from tests.journal.making import (
     many,
     put_into_the_file,
 )
-from tests.processes import serving
+from tests.processes import eventually, serving
 
 
 @pytest.fixture
@@ -171,6 +171,8 @@ def test_while_a_server_writes(tmp_path: Path) -> None:
                 assert not troubles
                 assert sum(row.body.count(b"\t2 ") for row in found) >= before
                 assert [row.number for row in found] == list(range(1, len(found) + 1))
+                # To read leaves the other thread little of this process.
+                eventually(lambda: said[0] > before)  # noqa: B023  it is called now
         finally:
             stop.set()
             talker.join()
