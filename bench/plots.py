@@ -5,9 +5,13 @@ What lives here: how they look. What must not: a number.
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from bench.experiment import Point, Row, Skipped
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = ["draw"]
 
@@ -62,12 +66,12 @@ def draw(rows: Iterable[Row], folder: Path) -> list[Path]:
     return drawn
 
 
-def _saved(figure: Any, path: Path) -> Path:  # noqa: ANN401  matplotlib has no types
+def _saved(figure: "Figure", path: Path) -> Path:
     figure.savefig(path, metadata={"Date": None})
     return path
 
 
-def _cost(axes: Any, lines: Mapping[str, Sequence[Point]]) -> None:  # noqa: ANN401
+def _cost(axes: "Axes", lines: Mapping[str, Sequence[Point]]) -> None:
     for (what, points), color in zip(lines.items(), (*THEIRS, OURS), strict=True):
         xs, ys = [point.x for point in points], [point.y for point in points]
         axes.plot(xs, ys, "o-", color=color, linewidth=2, markersize=5, label=what)
@@ -83,7 +87,7 @@ def _cost(axes: Any, lines: Mapping[str, Sequence[Point]]) -> None:  # noqa: ANN
     axes.legend(frameon=False, loc="upper left")
 
 
-def _bars(axes: Any, bars: Mapping[str, Sequence[Point]], label: str) -> None:  # noqa: ANN401
+def _bars(axes: "Axes", bars: Mapping[str, Sequence[Point]], label: str) -> None:
     names = sorted(bars, key=_is_ours)[::-1]
     values = [bars[name][0].y for name in names]
     colors = [OURS if _is_ours(name) else THEIRS[0] for name in names]

@@ -185,8 +185,8 @@ EXPERIMENTS: Final = [
             "memory": Target(
                 "in memory; a bare echo on Python's asyncio",
                 2.2,
-                finding="1,900 operations of Python in 150 calls, no part of them a tenth; the "
-                "target leaves room for 500",
+                finding="1,900 operations of Python in 150 calls, no function with a tenth; "
+                "the target leaves room for 500",
             ),
             "durable": Target(
                 "durable; the same echo",
