@@ -236,16 +236,20 @@ CTRL_A, CTRL_D = b"\x01", b"\x04"
 
 @POSIX
 @pytest.mark.parametrize(
-    ("typed", "seen"),
+    ("typed", "last", "seen"),
     [
-        (b"2 " + b"0123456789" * 10, b"0123456789"),
-        ("2 漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字".encode(), "漢字漢字漢字".encode()),
-        (b"hello" + CTRL_A + b"2 ", b"2 hello"),
+        (b"2 " + b"0123456789" * 10 + b"x", b"x", b"0123456789x"),
+        (
+            "2 漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字末".encode(),
+            "末".encode(),
+            "字漢字漢字末".encode(),
+        ),
+        (b"hello" + CTRL_A + b"2 ", b" hello", b"2 hello"),
     ],
     ids=["longer than the window", "wide characters", "cursor in the middle"],
 )
 def test_what_is_seen_of_the_typed_line_is_what_is_sent(
-    server: RunningServer, watcher: Member, typed: bytes, seen: bytes
+    server: RunningServer, watcher: Member, typed: bytes, last: bytes, seen: bytes
 ) -> None:
     pytest.importorskip("readline")
     url = f"udp://127.0.0.1:{server.port}"
@@ -257,7 +261,7 @@ def test_what_is_seen_of_the_typed_line_is_what_is_sent(
         terminal.until(b"Watcher\r\n")
         terminal.until(b"> ")
         terminal.type(typed)
-        terminal.until(seen[-4:])
+        terminal.until(last)  # which is shown when all keys have been taken
         for text in (b"one", b"two"):
             watcher.ask(b"2 " + text)
             above = terminal.until(b"\r\x1b[JWatcher: " + text + b"\r\n")
