@@ -231,6 +231,8 @@ def test_a_command_is_cut_that_has_no_room_with_what_stands_in_front_of_it() -> 
 
 
 @given(st.text(min_size=1, max_size=1_300).filter(str.isprintable), st.integers(20, 60))
+@example("é" * 20, 20)
+@example("x" + "é" * 20, 20)
 @example("€" * 20, 20)
 @example("x" + "€" * 20, 20)
 @example("xx" + "€" * 20, 20)
