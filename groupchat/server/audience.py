@@ -14,6 +14,7 @@ What has to be read back from a damaged journal cannot be told. Whoever asks for
 and everybody else notices nothing.
 """
 
+import logging
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final
@@ -29,6 +30,8 @@ from groupchat.journal.storage import Damaged
 from groupchat.server.scheduler import Handle, Scheduler
 
 __all__ = ["MAX_WAIT_SECONDS", "Audience"]
+
+log = logging.getLogger("groupchat")
 
 MAX_WAIT_SECONDS: Final = 60
 """Seconds for which a request is held at the most."""
@@ -48,6 +51,8 @@ class _Follower:
     peer: Peer
     position: int = 0
     """All before this has been told him on this connection."""
+    looked: int = 0
+    """Where the timeline ended when it was last looked what to tell him."""
     under_way: int = 0
     """Messages that he has not read or not taken. While there are any, there is no other."""
 
@@ -105,7 +110,10 @@ class Audience:
         """Tell whoever waits: something has happened."""
         for sender, held in list(self._held.items()):
             if self._has_news(sender, self._position(held.heard, held.peer)):
-                self._time_is_up(held.peer)
+                try:
+                    self._time_is_up(held.peer)
+                except Exception:  # as below
+                    log.exception("could not answer %s", sender)
         for follower in list(self._followers.values()):
             self._push(follower)
 
@@ -220,17 +228,30 @@ class Audience:
         ):
             return
         follower.under_way += 1
-        follower.peer.push(self._news_when_read(follower), partial(self._sent, follower, before))
+        news, sent = self._news_when_read(follower), partial(self._sent, follower, before)
+        try:
+            follower.peer.push(news, sent)
+        except Exception:
+            # Transports can be anybody's. What went out is not known, so he is to come again; and
+            # the others are to be told all the same.
+            log.exception("could not tell %s", follower.sender)
+            self._forget(follower)
+            follower.peer.close()
 
     def _sent(self, follower: _Follower, before: int) -> None:
         follower.under_way -= 1
         # If he is where he was, there was nothing but his own, or it could not be read: then not
         # until more happens.
-        if before < follower.position < self._group.timeline.end:
+        end = self._group.timeline.end
+        if before < follower.position < end or follower.looked < end:
             self._scheduler.call_soon(partial(self._push, follower))
 
     def _news_when_read(self, follower: _Follower) -> Iterator[bytes]:
-        """Yield the news for *follower*, made now; nothing if there is none after all."""
+        """Yield the news for *follower*, made now; nothing if there is none after all, or he has
+        left or come by another way meanwhile."""
+        if self._followers.get(follower.sender) is not follower:
+            return
+        follower.looked = self._group.timeline.end
         try:
             pushed = self._answers.push(follower.sender, follower.position)
         except Damaged as error:

@@ -1,5 +1,7 @@
 """Who follows: connections that are told unasked, one message at a time."""
 
+from collections.abc import Callable, Iterable
+
 import pytest
 
 from groupchat.core.sessions import answers
@@ -216,3 +218,89 @@ def test_of_those_who_follow_one_who_is_slow_keeps_nobody_waiting(
     assert slow.pushes() == [b"Quick has joined"]
     world.takes_more(slow.peer)
     assert slow.pushes()[1:] == [b"Bob: x|Bob: x|Bob: x"]
+
+
+class Breaking(Recorder):
+    """A connection by which nothing more can be pushed."""
+
+    broken = False
+
+    def push(self, pieces: Iterable[bytes], sent: Callable[[], None]) -> None:
+        if self.broken:
+            raise RuntimeError("a bug")
+        super().push(pieces, sent)
+
+
+def test_a_connection_that_breaks_keeps_nobody_else_from_being_told(
+    world: World, bob: Recorder, caplog: pytest.LogCaptureFixture
+) -> None:
+    alice = Listener(world, "Alice")
+    broken = alice.peer = Breaking("tcp broken")
+    alice.ask(follow=True)
+    zed = following(world, "Zed")
+    world.takes_more(broken)
+    broken.broken = True
+    world.ask(bob, b"2 one")
+    assert zed.pushes() == [b"Bob: one"]
+    assert [text for text in caplog.messages if text.startswith("could not tell session")]
+    assert broken.closed
+    broken.broken = False
+    alice.peer = Recorder("tcp again")
+    assert lines(alice.ask(follow=True)) == b"Zed has joined|Bob: one"
+    world.ask(bob, b"2 two")
+    assert alice.pushes() == [b"Bob: two"]
+
+
+def test_a_connection_that_breaks_does_not_keep_a_server_from_stopping(
+    world: World, bob: Recorder
+) -> None:
+    alice = Listener(world, "Alice")
+    broken = alice.peer = Breaking("tcp broken")
+    alice.ask(follow=True)
+    broken.broken = True
+    world.server.receive(b"2 last", bob)
+    stopped: list[bool] = []
+    world.server.stop(lambda: stopped.append(True))
+    world.turn()
+    assert stopped
+
+
+def test_a_wait_that_cannot_be_answered_keeps_nobody_else_from_being_told(
+    world: World, bob: Recorder, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Mute(Recorder):
+        def reply(self, pieces: Iterable[bytes] | None) -> None:
+            del pieces
+            raise RuntimeError("a bug")
+
+    alice, zed = Listener(world, "Alice"), following(world, "Zed")
+    alice.ask()
+    alice.peer = Mute("tcp mute")
+    alice.waits()
+    world.ask(bob, b"2 one")
+    assert zed.pushes() == [b"Bob: one"]
+    assert [text for text in caplog.messages if text.startswith("could not answer session")]
+
+
+class Late(Recorder):
+    """A connection that says only later that it has sent something, be it nothing."""
+
+    def push(self, pieces: Iterable[bytes], sent: Callable[[], None]) -> None:
+        self.pushed.append(b"".join(pieces))
+        self.takes_more.append(sent)
+
+
+def test_what_happens_while_nothing_is_under_way_to_him_is_told_when_that_is_sent(
+    world: World, bob: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = Listener(world, "Alice")
+    alice.peer = Late("tcp late")
+    alice.ask(follow=True)
+    monkeypatch.setattr(answers, "STREAM_REPLY_BYTES", 150)  # names leave no room for news
+    alice.ask(b"2 own", who=True)
+    world.turn()
+    assert alice.peer.pushed == [b""]
+    world.ask(bob, b"2 one")
+    assert alice.peer.pushed == [b""]
+    world.takes_more(alice.peer)
+    assert lines(decode_reply(alice.peer.pushed[-1], alice.token)) == b"Bob: one"

@@ -1,5 +1,7 @@
 """Readers who are slow: an answer, or a push, is made when it is read."""
 
+import pytest
+
 from groupchat.core.sessions.replies import Answer, decode_reply
 from groupchat.core.sessions.wire import Mark
 from tests.server.listener import Listener, lines
@@ -92,3 +94,40 @@ def test_who_has_left_when_a_push_is_read_is_told_nothing(world: World, bob: Rec
     world.ask(bob, b"2 two")
     peer.read()
     assert not peer.pushed
+
+
+def test_who_has_come_farther_by_another_way_is_told_there_alone(
+    world: World, bob: Recorder
+) -> None:
+    alice = Listener(world, "Alice")
+    peer = slow(alice)
+    alice.asked(alice.next(follow=True))
+    peer.read()
+    alice.last()
+    world.ask(bob, b"2 one")
+    alice.peer = Recorder("tcp elsewhere")
+    assert lines(alice.ask()) == b"Bob: one"
+    peer.read()
+    assert not peer.pushed
+
+
+@pytest.mark.parametrize("ahead", [1, 2])
+def test_who_has_come_farther_takes_nothing_from_those_who_have_not(
+    world: World, bob: Recorder, ahead: int
+) -> None:
+    """What all are told who stand at one place is made once; but not for one who stands there by a
+    connection alone, and has acknowledged more than he was told by it."""
+    alice, carol = Listener(world, "Alice"), Listener(world, "Carol")
+    peers = [slow(alice), slow(carol)]
+    for listener, peer in zip((alice, carol), peers, strict=True):
+        listener.asked(listener.next(follow=True))
+        peer.read()
+        listener.last()
+    for text in (b"2 one", b"2 two"):
+        world.ask(bob, text)
+    alice.mark = Mark(carol.mark.position + ahead)
+    alice.asked(alice.next(b"5"))
+    world.ask(bob, b"2 three")
+    for peer in peers:
+        peer.read()
+    assert carol.pushes() == [b"Bob: one|Bob: two|Bob: three"]

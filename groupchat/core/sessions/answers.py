@@ -147,7 +147,8 @@ class Answers:
         answer = Answer(0, (), Mark(position), stop, end, body=body)
         pushed = Pushed(position, stop.position, end, answer.message())
         authors = group.timeline.authors(position, stop.position)
-        if member.joined not in authors:
+        # Who has come farther, by another way, is not told again what is in between.
+        if member.joined not in authors and member.cursor.position <= position:
             self._shared, self._authors = pushed, authors
         return pushed
 
