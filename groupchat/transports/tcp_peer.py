@@ -26,6 +26,7 @@ the connection. Who wants to be sure reads his replies.
 import asyncio
 import contextlib
 import itertools
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, cast
@@ -62,6 +63,8 @@ last piece."""
 
 UNANSWERED_LINES: Final = 512
 """Requests that one connection may have under way."""
+
+log = logging.getLogger("groupchat")
 
 _END: Final = b"\n\n"  # of the last line, and an empty one
 
@@ -235,7 +238,13 @@ class TCPPeer(asyncio.BufferedProtocol):
         taken: list[Callable[[], None]] = []
         while self._unsent and room > 0:
             unsent, sent = self._unsent[0]
-            piece = next(unsent, None)
+            try:
+                piece = next(unsent, None)
+            except Exception:
+                # Whatever came next would be taken for what is missing, so nothing does.
+                log.exception("could not make what is for %s", self.sender)
+                taken.append(self._break_off)
+                break
             if piece is not None:
                 pieces.append(piece)
                 room -= len(piece)
@@ -283,6 +292,11 @@ class TCPPeer(asyncio.BufferedProtocol):
             self._pause.cancel()
             self._pause = None
         self._watch.hurry()
+
+    def _break_off(self) -> None:
+        """Close, once what has been written is sent."""
+        self._refuse()
+        self.transport.close()
 
     def _finish(self) -> None:
         self._finished = True

@@ -151,4 +151,11 @@ BUGS = [
         "        pass\n",
         "tests/transports/test_tcp_lines.py -k has_to_wait",
     ),
+    Bug(
+        "a reply that cannot be made is not followed by the next one",
+        "transports/tcp_peer.py",
+        "                taken.append(self._break_off)\n",
+        "",
+        "tests/transports/test_tcp_endings.py -k cannot_be_made",
+    ),
 ]

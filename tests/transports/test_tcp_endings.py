@@ -230,3 +230,32 @@ async def test_a_connection_that_the_service_closes_still_gets_what_is_under_way
         await writer.wait_closed()
         await soon(lambda: bool(service.lost))
     assert service.requests == [b"1\n", b"2\n"]
+
+
+@in_loop
+async def test_a_reply_that_cannot_be_made_ends_the_connection_after_those_before_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Else the next one would be taken for it."""
+
+    def failing() -> Iterator[bytes]:
+        yield b"a part"
+        yield b"the last that is known"
+        raise OSError("disk I/O error")
+
+    service = Recorder()
+    async with listening(TCP(), service) as listener:
+        reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+        writer.write(b"5\n" * 4)
+        await soon(lambda: len(service.peers) == 4)
+        peer, taken = service.peers[0], []
+        peer.reply([b"one"])
+        peer.push([b"news"], lambda: taken.append("news"))
+        peer.reply(failing())
+        peer.push([b"never"], lambda: taken.append("never"))
+        peer.reply([b"three"])
+        assert await reader.read() == b"one\n\nnews\n\na part"
+        writer.close()
+        await soon(lambda: bool(service.lost))
+    assert taken == ["news"]
+    assert f"could not make what is for {peer.sender}" in caplog.messages
