@@ -213,7 +213,10 @@ class DurableJournal:
     def _bring(self, first: int) -> Page:
         page = self._cache.pop(first, None)
         if page is None:
-            row = self._storage.page(first)
+            try:
+                row = self._storage.page(first)
+            except OSError as error:  # to who wants to read it, that is the same
+                raise Damaged(f"{PAGE} {first:,} cannot be read: {error}") from error
             if row is None:
                 raise Damaged(f"{PAGE} {first:,} is missing")
             page = page_of(row)

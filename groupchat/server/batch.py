@@ -19,7 +19,14 @@ from groupchat.core.records import Drop, Record
 from groupchat.core.sessions.answers import Heard
 from groupchat.core.sessions.server import Sessions
 
-__all__ = ["Batch", "Step", "is_connection"]
+__all__ = ["FAR_BEHIND", "LONG_REPLIES", "Batch", "Step", "is_connection"]
+
+LONG_REPLIES: Final = 16
+"""Requests in a batch, on connections, of members who are far behind. What they are told is long,
+and may have to be read from the disk, while nobody else is served."""
+
+FAR_BEHIND: Final = 1_000
+"""Events that such a member has not been told."""
 
 _SESSION: Final = b"@"  # begins its requests
 
@@ -63,6 +70,9 @@ class Batch:
     ) -> None:
         self.steps: list[Step] = []
         """In their order. To be read."""
+        self.full = False
+        """Whether the next requests had better go to another batch. To be read."""
+        self._long = 0
         self._group = group
         self._draft = Draft(group)
         self._sessions = sessions
@@ -98,6 +108,8 @@ class Batch:
             self._judge_session(step, peer)
         else:
             self._judge_plain(step, peer)
+        if peer.datagram is None:
+            self._count_long(step, peer)
 
     def _add_order(self, step: Step, sender: str, command: Command | Drop) -> None:
         if isinstance(command, Drop) or self._draft.accept(command, sender) == command:
@@ -125,6 +137,16 @@ class Batch:
         step.what = command
         if not isinstance(command, Refused | Update):
             step.record = self._record(peer.sender, command, self._budget(step, peer))
+
+    def _count_long(self, step: Step, peer: Peer) -> None:
+        what, timeline = step.what, self._group.timeline
+        heard = what if isinstance(what, Heard) else None
+        member = self._group.members.get(heard.sender if heard else peer.sender)
+        if member is None:
+            return
+        told = max(member.cursor.position, heard.ask.mark.position if heard else 0)
+        self._long += timeline.end - told >= FAR_BEHIND
+        self.full = self._long >= LONG_REPLIES
 
     def _record(self, sender: str, command: Command | Drop, budget: int | None = None) -> Record:
         standing = self._group.standing(sender) if sender in self._group else 0

@@ -220,6 +220,8 @@ class Server:
                 batch.end(peer)
             else:
                 batch.take(request, peer)
+                if batch.full and self._stopped is None:
+                    break  # the rest stays where it is
         if self._stopped is not None:
             batch.end_connections()
             self._over = True
@@ -354,7 +356,7 @@ class Server:
         if not any(isinstance(command, Drop) for _, command in self._orders):
             try:
                 drop = self._journal.outdated(now)
-            except Damaged as error:
+            except (Damaged, OSError) as error:
                 drop = None
                 self._trouble.unreadable(SERVER, error)
             if drop is not None:

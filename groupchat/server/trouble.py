@@ -35,7 +35,7 @@ class Trouble:
             log.info("the journal works again")
             self._told = False
 
-    def unreadable(self, sender: str, error: Damaged) -> None:
+    def unreadable(self, sender: str, error: Damaged | OSError) -> None:
         """Tell that what *sender* needs cannot be read back."""
         self._reads.say(
             f"what {sender} has missed cannot be read: {error}. It may still be in the log: "

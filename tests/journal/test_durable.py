@@ -398,6 +398,13 @@ def test_a_page_that_cannot_be_brought_back_is_damage(monkeypatch: pytest.Monkey
     with pytest.raises(Damaged, match="is missing"):
         lines(one.chat)
 
+    def failing(_: int) -> None:
+        raise OSError("disk I/O error")
+
+    monkeypatch.setattr(storage, "page", failing)
+    with pytest.raises(Damaged, match=f"page {first} cannot be read: disk I/O error"):
+        lines(one.chat)
+
 
 def test_progress_tells_how_many_bytes_were_read() -> None:
     storage = Kept()

@@ -3,6 +3,7 @@
 import pytest
 
 from groupchat.core.peer import FROM_MEMBER, FROM_STRANGER, UNWANTED
+from groupchat.server.batch import FAR_BEHIND, LONG_REPLIES
 from groupchat.server.inbox import (
     BATCH_REQUESTS,
     CROWDED_BYTES,
@@ -11,6 +12,7 @@ from groupchat.server.inbox import (
     GATHERED_REQUESTS,
     Inbox,
 )
+from tests.server.listener import Listener
 from tests.server.members import REFUSED
 from tests.world import Recorder, SlowJournal, World
 
@@ -172,3 +174,61 @@ def test_bytes_that_wait_for_their_turn_count_as_waiting() -> None:
     for _ in range(BATCH_REQUESTS):
         pause = inbox.put(request, peer)
     assert pause
+
+
+def settle(world: World) -> None:
+    while world.due:
+        world.turn()
+
+
+@pytest.mark.parametrize("session", [False, True])
+@pytest.mark.parametrize("missed", [FAR_BEHIND - 1, FAR_BEHIND])
+def test_of_those_who_are_far_behind_so_many_are_answered_at_a_time(
+    session: bool, missed: int
+) -> None:
+    """What they are told is long, may have to be read from the disk, and keeps others waiting."""
+    world = World()
+    bob, peer = Recorder("tcp bob"), Recorder("tcp late")
+    world.ask(bob, b"1 Bob")
+    late = Listener(world, "Late") if session else None
+    if late:
+        peer = late.peer
+        late.ask()
+    else:
+        world.ask(peer, b"1 Late")
+    world.ask(bob, b"5", *[b"2 x"] * missed)
+    settle(world)
+    before, most = len(peer.replies), LONG_REPLIES if missed == FAR_BEHIND else 2 * LONG_REPLIES
+    for _ in range(2 * LONG_REPLIES):
+        world.server.receive(late.next().encode() if late else b"5", peer)
+    world.turn()
+    assert len(peer.replies) - before == most
+    settle(world)
+    assert len(peer.replies) - before == 2 * LONG_REPLIES
+    assert sum((reply or b"").count(b"Bob: x") for reply in peer.replies) >= missed
+
+
+def test_who_is_up_to_date_fills_his_batches_though_he_asks_much() -> None:
+    world = World()
+    bob = Recorder("tcp bob")
+    world.ask(Recorder("udp late"), b"1 Late")
+    world.ask(bob, b"1 Bob", *[b"2 x"] * FAR_BEHIND)
+    settle(world)
+    for _ in range(2 * LONG_REPLIES):
+        world.server.receive(b"2 x", bob)
+    before = len(bob.replies)
+    world.turn()
+    assert len(bob.replies) - before == 2 * LONG_REPLIES
+
+
+def test_what_those_ask_who_are_far_behind_is_answered_when_a_server_stops() -> None:
+    world = World()
+    late, bob = Recorder("tcp late"), Recorder("tcp bob")
+    world.ask(late, b"1 Late")
+    world.ask(bob, b"1 Bob", *[b"2 x"] * FAR_BEHIND)
+    settle(world)
+    for _ in range(2 * LONG_REPLIES):
+        world.server.receive(b"5", late)
+    world.server.stop(lambda: None)
+    world.turn()
+    assert len(late.replies) == 1 + 2 * LONG_REPLIES
