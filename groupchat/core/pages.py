@@ -13,9 +13,9 @@ who reads much is limited by what a link carries.
 """
 
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from itertools import accumulate
+from operator import attrgetter
 from typing import Final, TypeAlias
 
 from attrs import define, field, frozen
@@ -82,23 +82,18 @@ class Page:
         """
         if room is not None:  # with its stamp a line is longer than without: so many at the most
             stop = bisect_right(self.ends, self.start(start) + room, start, stop)
-        # Python formats strings faster than bytes. Latin-1 has a character for each byte.
-        texts = self.text(start, stop).decode("latin-1").split("\n")
-        lines = [
-            f"{position} {time} {kind} {text}\n"
-            for position, time, kind, text in zip(
-                range(self.first + start, self.first + stop),
-                self.times[start:stop],
-                self.kinds[start:stop].decode("latin-1"),
-                texts,
-                strict=False,  # the last text is what follows the last line feed: nothing
-            )
-        ]
-        whole = "".join(lines).encode("latin-1")
+        count = stop - start
+        # All by one format, whose loop is in C: that takes half the time of one for each line.
+        fields: list[object] = [None] * (4 * count)
+        fields[0::4] = range(self.first + start, self.first + stop)
+        fields[1::4] = self.times[start:stop]
+        fields[2::4] = self.kinds[start:stop]
+        fields[3::4] = self.text(start, stop).split(b"\n")[:-1]  # the last ends the last line
+        whole = b"%d %d %c %b\n" * count % tuple(fields)
         if room is None or len(whole) <= room:
-            return whole, len(lines)
-        count = bisect_right(list(accumulate(map(len, lines))), room)
-        return "".join(lines[:count]).encode("latin-1"), count
+            return whole, count
+        fitting = whole[: whole.rfind(b"\n", 0, room) + 1]
+        return fitting, fitting.count(b"\n")
 
     def text(self, start: int, stop: int) -> bytes:
         """Return the lines number *start* to *stop*, without *stop*."""
@@ -222,4 +217,7 @@ class Excerpt:
         return self
 
     def _until(self, stop: int, author: int) -> "Excerpt":
-        return Excerpt(self.start, stop, author, self.removed, self.removed_time, self._pages)
+        pages = self._pages
+        if pages[-1].first >= stop:  # then many may wait to be read: so none keeps what is beyond
+            pages = pages[: bisect_left(pages, stop, key=attrgetter("first"))]
+        return Excerpt(self.start, stop, author, self.removed, self.removed_time, pages)

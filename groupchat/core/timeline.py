@@ -155,7 +155,7 @@ class Timeline:
             return Excerpt(position, stop, author, pages=(self._last,))
         start = max(position, self.start)
         stop = end if most is None else min(end, start + most)
-        pages = self._pages[self._index(start) :]
+        pages = self._pages[self._index(start) : self._index(stop - 1) + 1]
         return Excerpt(start, stop, author, start - position, self.dropped_time, pages)
 
     def authors(self, position: int, stop: int) -> set[int]:

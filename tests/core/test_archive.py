@@ -1,5 +1,8 @@
 """The archive of the timeline: full pages put away and brought back, and old ones dropped."""
 
+import gc
+import weakref
+
 from groupchat.core.pages import Page
 from groupchat.core.timeline import Timeline
 from tests.core.reading import Shelf, append, filled, read, text
@@ -195,3 +198,21 @@ def test_pages_that_a_timeline_began_with_may_be_asked_for_too() -> None:
     after.drop(9, time=1)
     assert (after.pages[0].first, after.wanted) == (8, 0)
     assert text(reading) == b"1\n2\n3\n4\n5\n6\n7\n8\n9\n"
+
+
+def test_what_was_cut_off_keeps_no_page_that_it_does_not_show() -> None:
+    """Many can ask at once for what they have missed, and not read it for long."""
+    timeline = filled(14)
+    cursor = timeline.open(author=1, position=2)
+    shelf = Shelf()
+    shelf.put(timeline, *timeline.closed(0))
+    pages = [weakref.ref(page) for page in timeline.pages]
+    excerpts = [timeline.pending(cursor, budget=7), timeline.excerpt(2, most=6)]
+    timeline.close(cursor)
+    timeline.drop(14, 1)
+    gc.collect()
+    assert [page() is not None for page in pages] == [True, True, False, True]
+    assert [b"".join(span.text() for span in found) for found in excerpts] == [
+        b"2\n3\n4\n5\n",
+        b"2\n3\n4\n5\n6\n7\n",
+    ]
