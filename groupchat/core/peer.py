@@ -53,7 +53,8 @@ class Peer(Protocol):
         get lost, and whose sender can be forged; None if this is a connection."""
 
     def reply(self, pieces: Iterable[bytes] | None) -> None:
-        """Send the reply to the oldest request that has none yet, or (None) send nothing.
+        """Send the reply to the oldest request that has none yet, or (None) send nothing. Where
+        there is no connection, it may come before :meth:`Service.receive` has returned.
 
         Its bytes are *pieces* in their order; no pieces at all is an empty reply. Does not wait and
         does not raise because of the network: a reply that cannot be sent is lost. *pieces* may
