@@ -19,13 +19,13 @@ from groupchat.core.records import Drop, Record
 from groupchat.core.sessions.answers import Heard
 from groupchat.core.sessions.server import Sessions
 
-__all__ = ["FAR_BEHIND", "LONG_REPLIES", "Batch", "Step", "is_connection"]
+__all__ = ["FAR_EVENTS", "FAR_REQUESTS", "Batch", "Step", "is_connection"]
 
-LONG_REPLIES: Final = 16
+FAR_REQUESTS: Final = 16
 """Requests in a batch, on connections, of members who are far behind. What they are told is long,
 and may have to be read from the disk, while nobody else is served."""
 
-FAR_BEHIND: Final = 1_000
+FAR_EVENTS: Final = 1_000
 """Events that such a member has not been told."""
 
 _SESSION: Final = b"@"  # begins its requests
@@ -145,8 +145,8 @@ class Batch:
         if member is None:
             return
         told = max(member.cursor.position, heard.ask.mark.position if heard else 0)
-        self._long += timeline.end - told >= FAR_BEHIND
-        self.full = self._long >= LONG_REPLIES
+        self._long += timeline.end - told >= FAR_EVENTS
+        self.full = self._long >= FAR_REQUESTS
 
     def _record(self, sender: str, command: Command | Drop, budget: int | None = None) -> Record:
         standing = self._group.standing(sender) if sender in self._group else 0

@@ -221,7 +221,7 @@ BUGS = [
     Bug(
         "those who are far behind do not fill a batch",
         "server/batch.py",
-        "self._long >= LONG_REPLIES",
+        "self._long >= FAR_REQUESTS",
         "False",
         "tests/server/test_inbox.py -k far_behind",
     ),

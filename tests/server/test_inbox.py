@@ -3,7 +3,7 @@
 import pytest
 
 from groupchat.core.peer import FROM_MEMBER, FROM_STRANGER, UNWANTED
-from groupchat.server.batch import FAR_BEHIND, LONG_REPLIES
+from groupchat.server.batch import FAR_EVENTS, FAR_REQUESTS
 from groupchat.server.inbox import (
     BATCH_REQUESTS,
     CROWDED_BYTES,
@@ -182,7 +182,7 @@ def settle(world: World) -> None:
 
 
 @pytest.mark.parametrize("session", [False, True])
-@pytest.mark.parametrize("missed", [FAR_BEHIND - 1, FAR_BEHIND])
+@pytest.mark.parametrize("missed", [FAR_EVENTS - 1, FAR_EVENTS])
 def test_of_those_who_are_far_behind_so_many_are_answered_at_a_time(
     session: bool, missed: int
 ) -> None:
@@ -198,13 +198,13 @@ def test_of_those_who_are_far_behind_so_many_are_answered_at_a_time(
         world.ask(peer, b"1 Late")
     world.ask(bob, b"5", *[b"2 x"] * missed)
     settle(world)
-    before, most = len(peer.replies), LONG_REPLIES if missed == FAR_BEHIND else 2 * LONG_REPLIES
-    for _ in range(2 * LONG_REPLIES):
+    before, most = len(peer.replies), FAR_REQUESTS if missed == FAR_EVENTS else 2 * FAR_REQUESTS
+    for _ in range(2 * FAR_REQUESTS):
         world.server.receive(late.next().encode() if late else b"5", peer)
     world.turn()
     assert len(peer.replies) - before == most
     settle(world)
-    assert len(peer.replies) - before == 2 * LONG_REPLIES
+    assert len(peer.replies) - before == 2 * FAR_REQUESTS
     assert sum((reply or b"").count(b"Bob: x") for reply in peer.replies) >= missed
 
 
@@ -212,23 +212,23 @@ def test_who_is_up_to_date_fills_his_batches_though_he_asks_much() -> None:
     world = World()
     bob = Recorder("tcp bob")
     world.ask(Recorder("udp late"), b"1 Late")
-    world.ask(bob, b"1 Bob", *[b"2 x"] * FAR_BEHIND)
+    world.ask(bob, b"1 Bob", *[b"2 x"] * FAR_EVENTS)
     settle(world)
-    for _ in range(2 * LONG_REPLIES):
+    for _ in range(2 * FAR_REQUESTS):
         world.server.receive(b"2 x", bob)
     before = len(bob.replies)
     world.turn()
-    assert len(bob.replies) - before == 2 * LONG_REPLIES
+    assert len(bob.replies) - before == 2 * FAR_REQUESTS
 
 
 def test_what_those_ask_who_are_far_behind_is_answered_when_a_server_stops() -> None:
     world = World()
     late, bob = Recorder("tcp late"), Recorder("tcp bob")
     world.ask(late, b"1 Late")
-    world.ask(bob, b"1 Bob", *[b"2 x"] * FAR_BEHIND)
+    world.ask(bob, b"1 Bob", *[b"2 x"] * FAR_EVENTS)
     settle(world)
-    for _ in range(2 * LONG_REPLIES):
+    for _ in range(2 * FAR_REQUESTS):
         world.server.receive(b"5", late)
     world.server.stop(lambda: None)
     world.turn()
-    assert len(late.replies) == 1 + 2 * LONG_REPLIES
+    assert len(late.replies) == 1 + 2 * FAR_REQUESTS
