@@ -53,6 +53,8 @@ class _Follower:
     """All before this has been told him on this connection."""
     looked: int = 0
     """Where the timeline ended when it was last looked what to tell him."""
+    gone: bool = False
+    """Whether he follows by this connection no more."""
     under_way: int = 0
     """Messages that he has not read or not taken. While there are any, there is no other."""
 
@@ -132,8 +134,8 @@ class Audience:
         """Tell nobody any more; whoever waits gets no answer."""
         for peer in list(self._held_at):
             self.release(peer)
-        self._followers.clear()
-        self._followers_at.clear()
+        for follower in list(self._followers.values()):
+            self._forget(follower)
 
     # Requests that are held.
 
@@ -216,6 +218,7 @@ class Audience:
             self._followers[heard.sender] = self._followers_at[peer] = follower
 
     def _forget(self, follower: _Follower) -> None:
+        follower.gone = True
         del self._followers[follower.sender], self._followers_at[follower.peer]
 
     def _push(self, follower: _Follower) -> None:
@@ -224,7 +227,7 @@ class Audience:
         if (
             follower.under_way
             or before >= self._group.timeline.end  # as it is for nearly all who have just been told
-            or self._followers.get(follower.sender) is not follower
+            or follower.gone
         ):
             return
         follower.under_way += 1
@@ -249,7 +252,7 @@ class Audience:
     def _news_when_read(self, follower: _Follower) -> Iterator[bytes]:
         """Yield the news for *follower*, made now; nothing if there is none after all, or he has
         left or come by another way meanwhile."""
-        if self._followers.get(follower.sender) is not follower:
+        if follower.gone:
             return
         follower.looked = self._group.timeline.end
         try:

@@ -200,7 +200,7 @@ BUGS = [
     Bug(
         "a push is for nobody who has gone on by another way",
         "server/audience.py",
-        "        if self._followers.get(follower.sender) is not follower:\n            return\n",
+        "        if follower.gone:\n            return\n",
         "",
         "tests/server/test_readers.py -k farther_by",
     ),
