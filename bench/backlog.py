@@ -97,8 +97,8 @@ def _experiment(durable: bool) -> Experiment:
                 200,
                 "MB/s",
                 least=True,
-                finding="a stamp in front of each line is made as it is read: 0.4 us a line, "
-                "half of all. If it were stored with the line, that would be saved",
+                finding="a stamp in front of each line is made as it is read; if it were stored "
+                "with the line, that would be saved",
             ),
             "session memory": Target("memory that this takes, at its peak", 64, "MiB"),
             "plain rate": Target(
