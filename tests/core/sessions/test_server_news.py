@@ -249,3 +249,22 @@ def test_a_long_news_for_a_follower_comes_piece_by_piece() -> None:
         lines += pushed.body
         position = pushed.stop.position
     assert lines.split(b"\n")[:-1] == visitor.desk.lines(1)
+
+
+@pytest.mark.parametrize("ahead", [0, 1, 2])
+def test_who_has_come_farther_shares_nothing_with_others_at_the_same_place(ahead: int) -> None:
+    first = al(datagram=None)
+    desk = first.desk
+    second = Visitor(desk, "tcp second", None).open().joined("second")
+    desk.keep()
+    start = desk.chat.group.timeline.end
+    desk.plain("Bo", "one", "two", "three")
+    first.mark = Mark(start + ahead)
+    first.answer(b"5")
+    assert first.position == start + ahead
+    before = desk.answers.push(first.sender, start)
+    after = desk.answers.push(second.sender, start)
+    assert before is not None
+    assert after is not None
+    assert (before is after) == (ahead == 0)
+    assert after.message.count(b" Bo: ") == 3
