@@ -41,8 +41,6 @@ EQUIVALENT = {
         "elif begin.offset or (begin >= self.mark and answer.number == 0):",
         "if news is None or not (answer.stop >= self.mark or joined):",
         "if done <= count:",
-        "if entry.first > stop:",
-        "if pages[-1].first > stop:  # then many may wait to be read: so none keeps what is beyond",
         "if member.cursor.position <= standing <= self.timeline.end:",
         "if not self._standing or position <= self._lowest:",
         "if self._acknowledge_at is None or self._acknowledge_at >= due:",

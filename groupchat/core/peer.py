@@ -68,8 +68,8 @@ class Peer(Protocol):
 
         Args:
             pieces: its bytes, made as they are read; if none come after all, nothing is sent.
-            sent: called when the peer can take more, perhaps at once. Not called if he is gone
-                first.
+            sent: called when *pieces* have been read and the peer can take more, perhaps at once.
+                Not called if he is gone first.
         """
 
     def welcome(self) -> None:

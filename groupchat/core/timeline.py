@@ -168,6 +168,12 @@ class Timeline:
             found.update(page.authors[max(0, position - page.first) : stop - page.first])
         return found
 
+    def pages_ahead(self, position: int) -> int:
+        """Return how many pages come after the one that *position* is in."""
+        if position >= self._last.first:
+            return 0
+        return len(self._pages) - 1 - self._index(max(position, self.start))
+
     def advance(self, cursor: Cursor, position: int) -> None:
         """Move *cursor* forward to *position*."""
         before = cursor.position

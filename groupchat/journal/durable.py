@@ -76,7 +76,9 @@ class DurableJournal:
         self._written: dict[int, int] = {}  # how many lines of a page in memory are stored
         self._cache: OrderedDict[int, Page] = OrderedDict()
         self._last_page: object = None  # when old pages were last looked for
+        self._opened = False
         found = recover(storage, self._bring, progress)
+        self._opened = True
         self._cache.clear()  # one page of it is the chat's own now
         self.chat = found.chat
         self._end = found.chain
@@ -215,7 +217,10 @@ class DurableJournal:
         if page is None:
             try:
                 row = self._storage.page(first)
-            except OSError as error:  # to who wants to read it, that is the same
+            except OSError as error:
+                if not self._opened:
+                    raise
+                # To who wants to read it, that is the same.
                 raise Damaged(f"{PAGE} {first:,} cannot be read: {error}") from error
             if row is None:
                 raise Damaged(f"{PAGE} {first:,} is missing")

@@ -114,7 +114,7 @@ class Audience:
             if self._has_news(sender, self._position(held.heard, held.peer)):
                 try:
                     self._time_is_up(held.peer)
-                except Exception:  # as below
+                except Exception:  # transports can be anybody's
                     log.exception("could not answer %s", sender)
         for follower in list(self._followers.values()):
             self._push(follower)
@@ -134,8 +134,11 @@ class Audience:
         """Tell nobody any more; whoever waits gets no answer."""
         for peer in list(self._held_at):
             self.release(peer)
-        for follower in list(self._followers.values()):
-            self._forget(follower)
+        for follower in self._followers.values():
+            # For ever, so that nothing more is pushed. What waits to be read by him is made still.
+            follower.under_way += 1
+        self._followers.clear()
+        self._followers_at.clear()
 
     # Requests that are held.
 
@@ -169,7 +172,12 @@ class Audience:
             follower.under_way += 1
         # What was asked may be long, and has been carried out.
         heard = evolve(heard, ask=evolve(heard.ask, commands=()))
-        peer.reply(self._when_read(heard, peer, follower))
+        try:
+            peer.reply(self._when_read(heard, peer, follower))
+        except Exception:
+            if follower is not None:
+                self._give_up(follower)
+            raise
 
     def _when_read(self, heard: Heard, peer: Peer, follower: _Follower | None) -> Iterator[bytes]:
         """Yield the answer to *heard*, made now."""
@@ -221,6 +229,15 @@ class Audience:
         follower.gone = True
         del self._followers[follower.sender], self._followers_at[follower.peer]
 
+    def _give_up(self, follower: _Follower) -> None:
+        """End a connection, as nobody knows what went out by it. He is to come again."""
+        if not follower.gone:
+            self._forget(follower)
+        try:
+            follower.peer.close()
+        except Exception:
+            log.exception("could not close the connection of %s", follower.sender)
+
     def _push(self, follower: _Follower) -> None:
         """Send *follower* the news, if there is any and nothing else is under way to him."""
         before = follower.position
@@ -231,15 +248,14 @@ class Audience:
         ):
             return
         follower.under_way += 1
+        follower.looked = self._group.timeline.end
         news, sent = self._news_when_read(follower), partial(self._sent, follower, before)
         try:
             follower.peer.push(news, sent)
         except Exception:
-            # Transports can be anybody's. What went out is not known, so he is to come again; and
-            # the others are to be told all the same.
+            # Transports can be anybody's, and the other followers are to be told all the same.
             log.exception("could not tell %s", follower.sender)
-            self._forget(follower)
-            follower.peer.close()
+            self._give_up(follower)
 
     def _sent(self, follower: _Follower, before: int) -> None:
         follower.under_way -= 1

@@ -19,15 +19,13 @@ from groupchat.core.records import Drop, Record
 from groupchat.core.sessions.answers import Heard
 from groupchat.core.sessions.server import Sessions
 
-__all__ = ["FAR_EVENTS", "FAR_REQUESTS", "Batch", "Step", "is_connection"]
+__all__ = ["BATCH_PAGES", "Batch", "Step", "is_connection"]
 
-FAR_REQUESTS: Final = 16
-"""Requests in a batch, on connections, of members who are far behind. What they are told is long,
-and may have to be read from the disk, while nobody else is served."""
+BATCH_PAGES: Final = 256
+"""Pages of the timeline that the replies to one batch may need, beside the last one. They may have
+to be read from the disk, and while that is done, nobody else is served."""
 
-FAR_EVENTS: Final = 1_000
-"""Events that such a member has not been told."""
-
+_REPLY_PAGES: Final = 16  # that one reply needs, beside the last: as many as it has room for
 _SESSION: Final = b"@"  # begins its requests
 
 
@@ -71,8 +69,8 @@ class Batch:
         self.steps: list[Step] = []
         """In their order. To be read."""
         self.full = False
-        """Whether the next requests had better go to another batch. To be read."""
-        self._long = 0
+        """Whether the next requests are for another batch. To be read."""
+        self._pages = 0
         self._group = group
         self._draft = Draft(group)
         self._sessions = sessions
@@ -108,8 +106,6 @@ class Batch:
             self._judge_session(step, peer)
         else:
             self._judge_plain(step, peer)
-        if peer.datagram is None:
-            self._count_long(step, peer)
 
     def _add_order(self, step: Step, sender: str, command: Command | Drop) -> None:
         if isinstance(command, Drop) or self._draft.accept(command, sender) == command:
@@ -121,6 +117,8 @@ class Batch:
         datagram = peer.datagram is not None
         what = self._sessions.hear(step.request, peer.sender, datagram, self._draft, self._now)
         step.what = what
+        if what is None and not datagram:  # it repeats one of this batch, and is answered anew
+            self._count_pages(self._sessions.sender(step.request))
         if not isinstance(what, Heard):
             return
         if what.record is not None:
@@ -128,6 +126,8 @@ class Batch:
         before = self._latest.get((what.sender, peer))
         if before is not None:
             before.overtaken = True
+        elif not datagram:
+            self._count_pages(what.sender, what.ask.mark.position)
         self._latest[what.sender, peer] = step
 
     def _judge_plain(self, step: Step, peer: Peer) -> None:
@@ -137,16 +137,17 @@ class Batch:
         step.what = command
         if not isinstance(command, Refused | Update):
             step.record = self._record(peer.sender, command, self._budget(step, peer))
+        if peer.datagram is None and not isinstance(command, Refused | Leave):
+            self._count_pages(peer.sender)
 
-    def _count_long(self, step: Step, peer: Peer) -> None:
-        what, timeline = step.what, self._group.timeline
-        heard = what if isinstance(what, Heard) else None
-        member = self._group.members.get(heard.sender if heard else peer.sender)
-        if member is None:
-            return
-        told = max(member.cursor.position, heard.ask.mark.position if heard else 0)
-        self._long += timeline.end - told >= FAR_EVENTS
-        self.full = self._long >= FAR_REQUESTS
+    def _count_pages(self, sender: str, told: int = 0) -> None:
+        """Count what *sender* is to be told on a connection, who has been told all before *told*,
+        and all that he has passed."""
+        member = self._group.members.get(sender)
+        if member is not None:
+            ahead = self._group.timeline.pages_ahead(max(member.cursor.position, told))
+            self._pages += min(ahead, _REPLY_PAGES)
+            self.full = self._pages >= BATCH_PAGES
 
     def _record(self, sender: str, command: Command | Drop, budget: int | None = None) -> Record:
         standing = self._group.standing(sender) if sender in self._group else 0

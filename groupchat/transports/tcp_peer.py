@@ -294,9 +294,9 @@ class TCPPeer(asyncio.BufferedProtocol):
         self._watch.hurry()
 
     def _break_off(self) -> None:
-        """Close, once what has been written is sent."""
+        """Take no more, and send no more than what has been written."""
         self._refuse()
-        self.transport.close()
+        self._finish()
 
     def _finish(self) -> None:
         self._finished = True

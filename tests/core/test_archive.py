@@ -216,3 +216,33 @@ def test_what_was_cut_off_keeps_no_page_that_it_does_not_show() -> None:
         b"2\n3\n4\n5\n",
         b"2\n3\n4\n5\n6\n7\n",
     ]
+
+
+def test_what_was_cut_off_where_a_page_begins_does_not_keep_that_page() -> None:
+    timeline = filled(14)
+    cursor = timeline.open(author=1, position=2)
+    excerpt = timeline.pending(cursor, budget=len(b"2\n3\n4\n5\n6\n7\n8\n9\n10\n11"))
+    last = weakref.ref(timeline.pages[-1])
+    timeline.close(cursor)
+    for number in range(14, 18):
+        append(timeline, b"%d" % number)
+    timeline.drop(18, 1)
+    gc.collect()
+    assert (excerpt.stop, last()) == (12, None)
+
+
+def test_whose_events_there_are_is_looked_up_in_no_page_that_has_none_of_them() -> None:
+    timeline = filled(14)
+    timeline.open(author=1, position=0)
+    shelf = Shelf()
+    shelf.put(timeline, *timeline.closed(0))
+    timeline.authors(1, 4)
+    assert shelf.asked == [0]
+
+
+def test_how_many_pages_lie_ahead() -> None:
+    timeline = filled(14)
+    timeline.open(author=1, position=0)
+    assert [timeline.pages_ahead(n) for n in (0, 3, 4, 8, 11, 12, 14)] == [3, 3, 2, 1, 1, 0, 0]
+    timeline.drop(9, 1)
+    assert [timeline.pages_ahead(n) for n in (0, 8, 11, 12)] == [1, 1, 1, 0]

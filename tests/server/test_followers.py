@@ -221,14 +221,24 @@ def test_of_those_who_follow_one_who_is_slow_keeps_nobody_waiting(
 
 
 class Breaking(Recorder):
-    """A connection by which nothing more can be pushed."""
+    """A connection by which nothing more can be sent."""
 
     broken = False
+
+    def reply(self, pieces: Iterable[bytes] | None) -> None:
+        if self.broken:
+            raise RuntimeError("a bug")
+        super().reply(pieces)
 
     def push(self, pieces: Iterable[bytes], sent: Callable[[], None]) -> None:
         if self.broken:
             raise RuntimeError("a bug")
         super().push(pieces, sent)
+
+    def close(self) -> None:
+        super().close()
+        if self.broken:
+            raise RuntimeError("another bug")
 
 
 def test_a_connection_that_breaks_keeps_nobody_else_from_being_told(
@@ -244,6 +254,7 @@ def test_a_connection_that_breaks_keeps_nobody_else_from_being_told(
     assert zed.pushes() == [b"Bob: one"]
     assert [text for text in caplog.messages if text.startswith("could not tell session")]
     assert broken.closed
+    assert [text for text in caplog.messages if text.startswith("could not close the connection")]
     broken.broken = False
     alice.peer = Recorder("tcp again")
     assert lines(alice.ask(follow=True)) == b"Zed has joined|Bob: one"
@@ -265,21 +276,41 @@ def test_a_connection_that_breaks_does_not_keep_a_server_from_stopping(
     assert stopped
 
 
-def test_a_wait_that_cannot_be_answered_keeps_nobody_else_from_being_told(
+def test_a_wait_that_cannot_be_answered_ends_the_connection_and_keeps_nobody_else_waiting(
     world: World, bob: Recorder, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Mute(Recorder):
-        def reply(self, pieces: Iterable[bytes] | None) -> None:
-            del pieces
-            raise RuntimeError("a bug")
-
-    alice, zed = Listener(world, "Alice"), following(world, "Zed")
-    alice.ask()
-    alice.peer = Mute("tcp mute")
+    alice = Listener(world, "Alice")
+    broken = alice.peer = Breaking("tcp broken")
+    alice.ask(follow=True)
+    zed = following(world, "Zed")
+    world.takes_more(broken)
+    alice.mark = Mark(3)
     alice.waits()
+    broken.broken = True
     world.ask(bob, b"2 one")
     assert zed.pushes() == [b"Bob: one"]
     assert [text for text in caplog.messages if text.startswith("could not answer session")]
+    assert broken.closed
+
+
+def test_an_answer_that_cannot_be_given_ends_the_connection_of_who_follows(world: World) -> None:
+    alice = Listener(world, "Alice")
+    broken = alice.peer = Breaking("tcp broken")
+    alice.ask(follow=True)
+    broken.broken = True
+    world.ask(broken, alice.next(b"5").encode())
+    assert broken.closed
+
+
+def test_an_answer_that_cannot_be_given_ends_no_connection_of_who_follows_not(
+    world: World,
+) -> None:
+    """As with every other reply: the next one may be fine."""
+    alice = Listener(world, "Alice")
+    broken = alice.peer = Breaking("tcp broken")
+    broken.broken = True
+    world.ask(broken, alice.next(b"5").encode())
+    assert not broken.closed
 
 
 class Late(Recorder):
@@ -304,3 +335,24 @@ def test_what_happens_while_nothing_is_under_way_to_him_is_told_when_that_is_sen
     assert alice.peer.pushed == [b""]
     world.takes_more(alice.peer)
     assert lines(decode_reply(alice.peer.pushed[-1], alice.token)) == b"Bob: one"
+
+
+class Forgetful(Recorder):
+    """A connection that drops what is pushed, unread, and says that it is sent."""
+
+    pushes = 0
+
+    def push(self, pieces: Iterable[bytes], sent: Callable[[], None]) -> None:
+        del pieces
+        self.pushes += 1
+        sent()
+
+
+def test_what_is_dropped_unread_is_not_pushed_again_and_again(world: World, bob: Recorder) -> None:
+    alice = Listener(world, "Alice")
+    peer = alice.peer = Forgetful("tcp forgetful")
+    alice.ask(follow=True)
+    world.ask(bob, b"2 one")
+    for _ in range(10):
+        world.turn()
+    assert peer.pushes == 1

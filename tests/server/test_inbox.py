@@ -1,9 +1,10 @@
 """What waits to be carried out: how much of it, and whose turn it is."""
 
 import pytest
+from attrs import evolve
 
 from groupchat.core.peer import FROM_MEMBER, FROM_STRANGER, UNWANTED
-from groupchat.server.batch import FAR_EVENTS, FAR_REQUESTS
+from groupchat.server import NO_LIMITS, batch
 from groupchat.server.inbox import (
     BATCH_REQUESTS,
     CROWDED_BYTES,
@@ -181,54 +182,91 @@ def settle(world: World) -> None:
         world.turn()
 
 
-@pytest.mark.parametrize("session", [False, True])
-@pytest.mark.parametrize("missed", [FAR_EVENTS - 1, FAR_EVENTS])
-def test_of_those_who_are_far_behind_so_many_are_answered_at_a_time(
-    session: bool, missed: int
-) -> None:
-    """What they are told is long, may have to be read from the disk, and keeps others waiting."""
-    world = World()
-    bob, peer = Recorder("tcp bob"), Recorder("tcp late")
-    world.ask(bob, b"1 Bob")
-    late = Listener(world, "Late") if session else None
-    if late:
-        peer = late.peer
-        late.ask()
-    else:
-        world.ask(peer, b"1 Late")
-    world.ask(bob, b"5", *[b"2 x"] * missed)
+# Those who are far behind. What they are told is long, and may have to be read from the disk.
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> World:
+    """A world with pages of two lines, and replies of three; a batch has four that are far from
+    the end."""
+    monkeypatch.setattr(batch, "BATCH_PAGES", 64)
+    world = World(limits=evolve(NO_LIMITS, reply=3 * len(b"Bob: x\n")))
+    world.server._group.timeline._page_bytes = 2 * len(b"Bob: x\n")
+    return world
+
+
+def says(world: World, bob: Recorder, lines: int) -> None:
+    world.ask(bob, *[b"2 x"] * lines)
     settle(world)
-    before, most = len(peer.replies), FAR_REQUESTS if missed == FAR_EVENTS else 2 * FAR_REQUESTS
-    for _ in range(2 * FAR_REQUESTS):
-        world.server.receive(late.next().encode() if late else b"5", peer)
-    world.turn()
-    assert len(peer.replies) - before == most
-    settle(world)
-    assert len(peer.replies) - before == 2 * FAR_REQUESTS
-    assert sum((reply or b"").count(b"Bob: x") for reply in peer.replies) >= missed
 
 
-def test_who_is_up_to_date_fills_his_batches_though_he_asks_much() -> None:
-    world = World()
-    bob = Recorder("tcp bob")
-    world.ask(Recorder("udp late"), b"1 Late")
-    world.ask(bob, b"1 Bob", *[b"2 x"] * FAR_EVENTS)
-    settle(world)
-    for _ in range(2 * FAR_REQUESTS):
-        world.server.receive(b"2 x", bob)
-    before = len(bob.replies)
-    world.turn()
-    assert len(bob.replies) - before == 2 * FAR_REQUESTS
-
-
-def test_what_those_ask_who_are_far_behind_is_answered_when_a_server_stops() -> None:
-    world = World()
+def test_of_those_who_are_far_behind_so_many_are_answered_at_a_time(small: World) -> None:
     late, bob = Recorder("tcp late"), Recorder("tcp bob")
-    world.ask(late, b"1 Late")
-    world.ask(bob, b"1 Bob", *[b"2 x"] * FAR_EVENTS)
-    settle(world)
-    for _ in range(2 * FAR_REQUESTS):
-        world.server.receive(b"5", late)
-    world.server.stop(lambda: None)
-    world.turn()
-    assert len(late.replies) == 1 + 2 * FAR_REQUESTS
+    for peer, name in ((late, b"1 Late"), (bob, b"1 Bob")):
+        small.ask(peer, name)
+    says(small, bob, 100)
+    small.ask(late, b"5")
+    before = len(late.replies)
+    for _ in range(10):
+        small.server.receive(b"5", late)
+    small.turn()
+    assert len(late.replies) - before == 4
+    settle(small)
+    assert late.replies[before:] == [b"Bob: x\nBob: x\nBob: x"] * 10
+
+
+@pytest.mark.parametrize("request_", [b"junk", b"4"])
+def test_who_is_far_behind_and_is_not_told_it_keeps_nobody_waiting(
+    small: World, request_: bytes
+) -> None:
+    late, bob = Recorder("tcp late"), Recorder("tcp bob")
+    for peer, name in ((late, b"1 Late"), (bob, b"1 Bob")):
+        small.ask(peer, name)
+    says(small, bob, 100)
+    before = len(late.replies), len(bob.replies)
+    for _ in range(10):
+        small.server.receive(request_, late)
+        small.server.receive(b"2 x", bob)
+    small.turn()
+    assert (len(late.replies), len(bob.replies)) == (before[0] + 10, before[1] + 10)
+
+
+def test_a_session_that_is_far_behind_and_asks_much_at_once_is_answered_once(small: World) -> None:
+    late, bob = Listener(small, "Late"), Recorder("tcp bob")
+    small.ask(bob, b"1 Bob")
+    says(small, bob, 100)
+    before = len(late.peer.replies)
+    for _ in range(10):
+        small.server.receive(late.next().encode(), late.peer)
+    small.turn()
+    answers = late.peer.replies[before:]
+    assert [answer is None for answer in answers] == [True] * 9 + [False]
+
+
+def test_a_request_of_who_is_far_behind_that_comes_many_times_is_not_answered_at_once(
+    small: World,
+) -> None:
+    late, bob = Listener(small, "Late"), Recorder("tcp bob")
+    small.ask(bob, b"1 Bob")
+    says(small, bob, 100)
+    request = late.next(b"2 hi").encode()
+    peers = [Recorder(f"tcp {number}") for number in range(10)]
+    for peer in peers:
+        small.server.receive(request, peer)
+    small.turn()
+    assert sum(bool(peer.replies) for peer in peers) == 4
+    settle(small)
+    assert all(peer.replies[0] for peer in peers)
+
+
+def test_what_those_ask_who_are_far_behind_is_answered_when_a_server_stops(small: World) -> None:
+    late, bob = Recorder("tcp late"), Recorder("tcp bob")
+    for peer, name in ((late, b"1 Late"), (bob, b"1 Bob")):
+        small.ask(peer, name)
+    says(small, bob, 100)
+    before = len(late.replies)
+    for _ in range(10):
+        small.server.receive(b"5", late)
+    small.server.stop(lambda: None)
+    small.turn()
+    assert len(late.replies) - before == 10

@@ -131,3 +131,20 @@ def test_who_has_come_farther_takes_nothing_from_those_who_have_not(
     for peer in peers:
         peer.read()
     assert carol.pushes() == [b"Bob: one|Bob: two|Bob: three"]
+
+
+def test_what_waits_to_be_read_when_a_server_stops_is_made_all_the_same_and_nothing_more(
+    world: World, bob: Recorder
+) -> None:
+    alice = Listener(world, "Alice")
+    peer = slow(alice)
+    alice.asked(alice.next(follow=True))
+    peer.read()
+    alice.last()
+    world.server.receive(b"2 last", bob)
+    world.server.stop(lambda: None)
+    world.turn()
+    peer.read()
+    assert alice.pushes() == [b"Bob: last"]
+    world.takes_more(peer)
+    assert not peer.unread
