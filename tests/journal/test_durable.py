@@ -422,3 +422,17 @@ def test_reads_leave_no_record() -> None:
     batch(one, ("udp 1", Join("Al")), ("udp 2", Join("Bo")))
     one.take(Reads("udp 1", 3))
     assert len(storage.writes) == 1
+
+
+@pytest.mark.usefixtures("small")
+def test_a_disk_that_fails_while_a_journal_is_opened_is_no_damage(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    storage = whole()
+
+    def failing(_: int) -> None:
+        raise OSError("disk error")
+
+    monkeypatch.setattr(storage, "page", failing)
+    with pytest.raises(OSError, match="disk error"):
+        DurableJournal(storage)

@@ -237,8 +237,9 @@ def test_who_has_gone_leaves_as_soon_as_that_can_be_written_down() -> None:
     assert [record.commands for record in records[2:]] == [(Leave(),)] * 4
 
 
+@pytest.mark.parametrize("kind", [Damaged, OSError])
 def test_what_is_too_old_cannot_be_found_but_the_clock_goes_on(
-    caplog: pytest.LogCaptureFixture,
+    kind: type[Exception], caplog: pytest.LogCaptureFixture
 ) -> None:
     class Broken(SlowJournal):
         ticks = 0
@@ -246,7 +247,7 @@ def test_what_is_too_old_cannot_be_found_but_the_clock_goes_on(
         def outdated(self, now: int) -> Drop | None:
             self.ticks += 1
             assert now > 1_000_000
-            raise Damaged(f"batch {self.ticks} is damaged")
+            raise kind(f"batch {self.ticks} is damaged")
 
     journal = Broken()
     world = World(journal, Limits(idle=3))
