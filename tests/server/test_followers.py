@@ -241,12 +241,18 @@ class Breaking(Recorder):
             raise RuntimeError("another bug")
 
 
+def breaking(world: World) -> tuple[Listener, Breaking]:
+    """Return one who follows by a connection that works as yet, and that connection."""
+    alice = Listener(world, "Alice")
+    alice.peer = peer = Breaking("tcp broken")
+    alice.ask(follow=True)
+    return alice, peer
+
+
 def test_a_connection_that_breaks_keeps_nobody_else_from_being_told(
     world: World, bob: Recorder, caplog: pytest.LogCaptureFixture
 ) -> None:
-    alice = Listener(world, "Alice")
-    broken = alice.peer = Breaking("tcp broken")
-    alice.ask(follow=True)
+    alice, broken = breaking(world)
     zed = following(world, "Zed")
     world.takes_more(broken)
     broken.broken = True
@@ -265,9 +271,7 @@ def test_a_connection_that_breaks_keeps_nobody_else_from_being_told(
 def test_a_connection_that_breaks_does_not_keep_a_server_from_stopping(
     world: World, bob: Recorder
 ) -> None:
-    alice = Listener(world, "Alice")
-    broken = alice.peer = Breaking("tcp broken")
-    alice.ask(follow=True)
+    _, broken = breaking(world)
     broken.broken = True
     world.server.receive(b"2 last", bob)
     stopped: list[bool] = []
@@ -279,9 +283,7 @@ def test_a_connection_that_breaks_does_not_keep_a_server_from_stopping(
 def test_a_wait_that_cannot_be_answered_ends_the_connection_and_keeps_nobody_else_waiting(
     world: World, bob: Recorder, caplog: pytest.LogCaptureFixture
 ) -> None:
-    alice = Listener(world, "Alice")
-    broken = alice.peer = Breaking("tcp broken")
-    alice.ask(follow=True)
+    alice, broken = breaking(world)
     zed = following(world, "Zed")
     world.takes_more(broken)
     alice.mark = Mark(3)
@@ -294,9 +296,7 @@ def test_a_wait_that_cannot_be_answered_ends_the_connection_and_keeps_nobody_els
 
 
 def test_an_answer_that_cannot_be_given_ends_the_connection_of_who_follows(world: World) -> None:
-    alice = Listener(world, "Alice")
-    broken = alice.peer = Breaking("tcp broken")
-    alice.ask(follow=True)
+    alice, broken = breaking(world)
     broken.broken = True
     world.ask(broken, alice.next(b"5").encode())
     assert broken.closed

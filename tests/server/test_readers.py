@@ -15,6 +15,15 @@ def slow(listener: Listener) -> Slow:
     return peer
 
 
+def follows(listener: Listener) -> Slow:
+    """The same, and have *listener* follow by it, who has read what there was."""
+    peer = slow(listener)
+    listener.asked(listener.next(follow=True))
+    peer.read()
+    listener.last()
+    return peer
+
+
 def test_an_answer_is_made_when_it_is_read(world: World, bob: Recorder) -> None:
     """Else one who asks and reads nothing could have the server keep any number of them."""
     alice = Listener(world, "Alice")
@@ -100,10 +109,7 @@ def test_who_has_come_farther_by_another_way_is_told_there_alone(
     world: World, bob: Recorder
 ) -> None:
     alice = Listener(world, "Alice")
-    peer = slow(alice)
-    alice.asked(alice.next(follow=True))
-    peer.read()
-    alice.last()
+    peer = follows(alice)
     world.ask(bob, b"2 one")
     alice.peer = Recorder("tcp elsewhere")
     assert lines(alice.ask()) == b"Bob: one"
@@ -118,11 +124,7 @@ def test_who_has_come_farther_takes_nothing_from_those_who_have_not(
     """What all are told who stand at one place is made once; but not for one who stands there by a
     connection alone, and has acknowledged more than he was told by it."""
     alice, carol = Listener(world, "Alice"), Listener(world, "Carol")
-    peers = [slow(alice), slow(carol)]
-    for listener, peer in zip((alice, carol), peers, strict=True):
-        listener.asked(listener.next(follow=True))
-        peer.read()
-        listener.last()
+    peers = [follows(alice), follows(carol)]
     for text in (b"2 one", b"2 two"):
         world.ask(bob, text)
     alice.mark = Mark(carol.mark.position + ahead)
@@ -137,10 +139,7 @@ def test_what_waits_to_be_read_when_a_server_stops_is_made_all_the_same_and_noth
     world: World, bob: Recorder
 ) -> None:
     alice = Listener(world, "Alice")
-    peer = slow(alice)
-    alice.asked(alice.next(follow=True))
-    peer.read()
-    alice.last()
+    peer = follows(alice)
     world.server.receive(b"2 last", bob)
     world.server.stop(lambda: None)
     world.turn()
