@@ -46,6 +46,8 @@ __all__ = [
     "TCPPeer",
 ]
 
+log = logging.getLogger("groupchat")
+
 KEPT_BYTES: Final = MAX_REQUEST_BYTES + DATAGRAM_BYTES
 """Bytes that are kept of a line. A plain request has 4,004 at the most, with its line end, and one
 of a session 1,200, as by UDP; so there is room even for the longest plain request inside of one of
@@ -63,8 +65,6 @@ last piece."""
 
 UNANSWERED_LINES: Final = 512
 """Requests that one connection may have under way."""
-
-log = logging.getLogger("groupchat")
 
 _END: Final = b"\n\n"  # of the last line, and an empty one
 
