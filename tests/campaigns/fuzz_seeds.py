@@ -38,6 +38,11 @@ SEEDS: Final = {
         b"prove 0123456789abcdef",
         b"session 0123456789abcdef0123456789abcdef",
     ),
-    "tcp": (b"\x031 Alice\n2 Hi\r\n\n5\n4", b"\x00" + b"x" * 300 + b"\n"),
+    "tcp": (
+        b"\x031 Alice\n2 Hi\r\n\n5\n4",
+        b"\x00" + b"x" * 300 + b"\n",
+        b"\x5f2 \xff\xff\n5\n",
+        b"\xdf2 " + b"\xff" * 14 + b"\n5\n",
+    ),
     "journal": _journal(),
 }

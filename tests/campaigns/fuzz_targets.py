@@ -16,6 +16,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
 from typing import Final, Self, cast
+from unittest.mock import patch
 from zlib import crc32
 
 from groupchat.core import Group, Join, Refused, decode, encode
@@ -45,16 +46,24 @@ from groupchat.journal.rows import (
     time_of,
 )
 from groupchat.journal.storage import Damaged, Row, Write
+from groupchat.transports import tcp_peer
 from groupchat.transports.interface import Service
 from groupchat.transports.tcp_peer import (
     KEPT_BYTES,
     MAX_LINE_BYTES,
     READ_BYTES,
-    UNANSWERED_LINES,
     TCPPeer,
 )
 
 __all__ = ["TARGETS"]
+
+# So that a short input reaches the bounds of a TCP connection, and costs little: a byte stands for
+# much, and few lines are many.
+_MUCH: Final = b"x" * 5_000
+_STREAM_BYTES: Final = 100_000
+_PIECES: Final = 64
+_UNANSWERED: Final = 16
+_BUFFER: Final = memoryview(bytearray(READ_BYTES))
 
 
 def plain(data: bytes) -> None:
@@ -115,19 +124,17 @@ class SessionTarget:
 
 
 def tcp(data: bytes) -> None:
-    """Bytes in pieces. The first byte of the input says how long the pieces are, and whether they
-    are answered at once, the client closes his half, or the connection is lost."""
-    asyncio._set_running_loop(cast(asyncio.AbstractEventLoop, _Loop()))
+    """A stream in pieces. The first byte of the input says how long the pieces are, and whether
+    they are answered at once, the client closes his half, or the connection is lost."""
     service = _Echo()
-    buffer = memoryview(bytearray(READ_BYTES))
-    peer = TCPPeer(("192.0.2.1", 5), cast(Service, service), buffer, lambda _: None)
+    peer = TCPPeer(("192.0.2.1", 5), cast(Service, service), _BUFFER, lambda _: None)
     peer.come()
     peer.connection_made(_Wire())
-    how, rest = (data[0] if data else 0), data[1:]
+    how, stream = (data[0] if data else 0), data[1:].replace(b"\xff", _MUCH)[:_STREAM_BYTES]
     answers, half_closes = how & 64, how & 128
-    size = 1 + how % 64
-    for start in range(0, len(rest), size):
-        piece = rest[start : start + size]
+    size = max(1 + how % 64, len(stream) // _PIECES)
+    for start in range(0, len(stream), size):
+        piece = stream[start : start + size]
         peer.get_buffer(-1)[: len(piece)] = piece
         peer.buffer_updated(len(piece))
         if answers:
@@ -137,8 +144,14 @@ def tcp(data: bytes) -> None:
     if answers:
         service.answer()
     peer.connection_lost(None)
-    expected = _requests(rest, bool(half_closes))
-    assert service.received == (expected if answers else expected[:UNANSWERED_LINES])
+    expected = _requests(stream, bool(half_closes))
+    assert service.received == (expected if answers else expected[:_UNANSWERED])
+
+
+def _tcp() -> Callable[[bytes], None]:
+    asyncio._set_running_loop(cast(asyncio.AbstractEventLoop, _Loop()))
+    patch.object(tcp_peer, "UNANSWERED_LINES", _UNANSWERED).start()
+    return tcp
 
 
 def _requests(stream: bytes, ended: bool) -> list[bytes]:
@@ -318,6 +331,6 @@ def _sealed(message: bytes) -> bytes:
 TARGETS: Final[dict[str, Callable[[], Callable[[bytes], None]]]] = {
     "plain": lambda: plain,
     "session": SessionTarget,
-    "tcp": lambda: tcp,
+    "tcp": _tcp,
     "journal": lambda: journal,
 }
