@@ -35,7 +35,7 @@ class LastRequest:
     number: int
     """The number of the last request that was carried out."""
     results: str
-    """What came of its commands."""
+    """What came of its commands, and their checksum, as :attr:`Record.results` has them."""
     time: int
     """When it was, or when its sender left, in milliseconds since 1970."""
 

@@ -4,7 +4,7 @@ What lives here: what a record holds, and its text, which is what a journal keep
 read in it. A record is one line of UTF-8 with five fields, a tab between two of them::
 
     1763848800123   udp 127.0.0.1:40001   12   1024       2 Hi all
-    1763848800125   session 5f0c...       14   #7 done    2 Hello <RS> 2 How are you?
+    1763848800125   session 5f0c...       14   #7 done,done 88233eec   2 Hello <RS> 2 Hi
 
 ===========  ===========================================================================
 field        what it is
@@ -13,7 +13,8 @@ time         when the log took it, in milliseconds since 1970-01-01 00:00 UTC
 sender       whose it is
 standing     how far he had come, as :meth:`Group.standing` has it; 0 for who joins
 mode         plain: the reply's budget in bytes, ``-`` for none. Session: ``#``, the
-             number of his request, a space, and what came of each of its commands
+             number of his request, a space, what came of each of its commands, a space,
+             and the checksum of all of them
 requests     what he asked for, as the plain protocol writes it; between two requests,
              the record separator (U+001E), which no legal request holds
 ===========  ===========================================================================
@@ -67,7 +68,8 @@ class Record:
     number: int = 0
     """Session: the number of the request; 0 is plain."""
     results: str = ""
-    """Session: what came of each of the request's commands, those not accepted included."""
+    """Session: what came of each of the request's commands, those not accepted included; and, after
+    a space, the checksum by which a repeat of them is known from another request."""
 
     def encode(self) -> str:
         """Return the record's text, without a line end.

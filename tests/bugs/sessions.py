@@ -28,9 +28,16 @@ BUGS = [
         "tests/core/sessions/test_server_requests.py -k repeat",
     ),
     Bug(
+        "another request with the number of one before a restart is not taken for done",
+        "core/sessions/server.py",
+        """f"{','.join(words)} {session.asked}",""",
+        """','.join(words),""",
+        "tests/core/sessions/test_server_requests.py -k number_and_commands",
+    ),
+    Bug(
         "a request that has been overtaken is not carried out",
         "core/sessions/server.py",
-        "if ask.number < session.number or not self._may_be_repeat(ask, session):",
+        "if ask.number < session.number or not _may_be_repeat(ask, session):",
         "if ask.number < 0:",
         "tests/core/sessions/test_server_requests.py -k overtaken",
     ),

@@ -72,8 +72,8 @@ class _Session:
     number: int
     results: tuple[str, ...] | None
     """What came of the request with that number; None while it is being written down."""
-    asked: int | None = None
-    """The CRC-32 of what it asked for; None if that was before the server was started."""
+    asked: str = ""
+    """The CRC-32 of what it asked for, in hexadecimal; empty if a log does not tell."""
     address: str = ""
     """The one that has been proved, if any."""
     parked: bytes = b""
@@ -193,7 +193,8 @@ class Sessions:
             last = self._chat.sessions.get(sender)
             if last is None:
                 return None
-            session = _Session(token, last.number, tuple(last.results.split(",")))
+            results, _, asked = last.results.partition(" ")
+            session = _Session(token, last.number, tuple(results.split(",")), asked)
             self._keep(sender, session)
         return session
 
@@ -203,7 +204,7 @@ class Sessions:
         if ask.mark.position > self._chat.group.timeline.end:
             # He has been told what this log does not hold: it is an older copy of that one.
             return Unknown(ask.number, key=ask.token).encode()
-        if ask.number < session.number or not self._may_be_repeat(ask, session):
+        if ask.number < session.number or not _may_be_repeat(ask, session):
             return Behind(ask.number, session.number, key=ask.token).encode()
         if ask.number == session.number:
             if session.results is None:
@@ -229,18 +230,15 @@ class Sessions:
             return Heard(sender, ask, session.results, None)
         words, session.results = session.results, None
         record = Record(
-            now, sender, ask.mark.position, tuple(accepted), None, ask.number, ",".join(words)
+            now,
+            sender,
+            ask.mark.position,
+            tuple(accepted),
+            None,
+            ask.number,
+            f"{','.join(words)} {session.asked}",
         )
         return Heard(sender, ask, words, record)
-
-    @staticmethod
-    def _may_be_repeat(ask: Ask, session: _Session) -> bool:
-        """Whether *ask*, if it has the number of the last request, asks for the same."""
-        if ask.number != session.number:
-            return True
-        if session.asked is not None:
-            return _sum(ask.commands) == session.asked
-        return session.results is None or len(ask.commands) == len(session.results)
 
     def _acknowledge(self, sender: str, ask: Ask) -> None:
         if sender in self._chat.group:
@@ -277,8 +275,13 @@ class Sessions:
         )
 
 
-def _sum(commands: Sequence[bytes]) -> int:
-    return crc32(b"\n".join(commands))
+def _may_be_repeat(ask: Ask, session: _Session) -> bool:
+    """Whether *ask*, if it has the number of the last request, asks for the same."""
+    return ask.number != session.number or session.asked in {"", _sum(ask.commands)}
+
+
+def _sum(commands: Sequence[bytes]) -> str:
+    return format(crc32(b"\n".join(commands)), "08x")
 
 
 def sender_of(token: bytes) -> str:
