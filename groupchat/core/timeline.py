@@ -146,16 +146,25 @@ class Timeline:
             return excerpt
         return excerpt.cut(budget + 1)  # for the line feed that ends the last
 
-    def excerpt(self, position: int, author: int = NOBODY, most: int | None = None) -> Excerpt:
+    def excerpt(
+        self,
+        position: int,
+        author: int = NOBODY,
+        most: int | None = None,
+        most_pages: int | None = None,
+    ) -> Excerpt:
         """Return all from *position* to the end but the events of *author*; or only what there is
-        of that among the first events, *most* of them."""
+        of that among the first events, *most* of them, and on the first pages, *most_pages*."""
         end = self.end
         if position >= self._last.first and position >= self._dropped:
             stop = end if most is None else min(end, position + most)
             return Excerpt(position, stop, author, pages=(self._last,))
         start = max(position, self.start)
         stop = end if most is None else min(end, start + most)
-        pages = self._pages[self._index(start) : self._index(stop - 1) + 1]
+        first = self._index(start)
+        pages = self._pages[first : self._index(stop - 1) + 1][:most_pages]
+        if pages:
+            stop = min(stop, pages[-1].stop)
         return Excerpt(start, stop, author, start - position, self.dropped_time, pages)
 
     def authors(self, position: int, stop: int) -> set[int]:

@@ -16,7 +16,7 @@ from attrs import define, evolve
 from groupchat.core import Command, Leave, Peer, Refused, Update, decode
 from groupchat.core.group import Draft, Group
 from groupchat.core.records import Drop, Record
-from groupchat.core.sessions.answers import Heard
+from groupchat.core.sessions.answers import ANSWER_PAGES, DATAGRAM_PAGES, Heard
 from groupchat.core.sessions.server import Sessions
 
 __all__ = ["BATCH_PAGES", "Batch", "Step", "is_connection"]
@@ -25,7 +25,7 @@ BATCH_PAGES: Final = 256
 """Pages of the timeline that the replies to one batch may need, beside the last one. They may have
 to be read from the disk, and while that is done, nobody else is served."""
 
-_REPLY_PAGES: Final = 16  # that one reply needs, beside the last: as many as it has room for
+_REPLY_PAGES: Final = 16  # that one plain reply needs, beside the last: as many as it has room for
 _SESSION: Final = b"@"  # begins its requests
 
 
@@ -118,7 +118,7 @@ class Batch:
         what = self._sessions.hear(step.request, peer.sender, datagram, self._draft, self._now)
         step.what = what
         if what is None and not datagram:  # it repeats one of this batch, and is answered anew
-            self._count_pages(self._sessions.sender(step.request))
+            self._count_pages(self._sessions.sender(step.request), ANSWER_PAGES)
         if not isinstance(what, Heard):
             return
         if what.record is not None:
@@ -126,8 +126,9 @@ class Batch:
         before = self._latest.get((what.sender, peer))
         if before is not None:
             before.overtaken = True
-        elif not datagram:
-            self._count_pages(what.sender, what.ask.mark.position)
+        else:
+            most = DATAGRAM_PAGES if datagram else ANSWER_PAGES
+            self._count_pages(what.sender, most, what.ask.mark.position)
         self._latest[what.sender, peer] = step
 
     def _judge_plain(self, step: Step, peer: Peer) -> None:
@@ -138,15 +139,15 @@ class Batch:
         if not isinstance(command, Refused | Update):
             step.record = self._record(peer.sender, command, self._budget(step, peer))
         if peer.datagram is None and not isinstance(command, Refused | Leave):
-            self._count_pages(peer.sender)
+            self._count_pages(peer.sender, _REPLY_PAGES)
 
-    def _count_pages(self, sender: str, told: int = 0) -> None:
-        """Count what *sender* is to be told on a connection, who has been told all before *told*,
-        and all that he has passed."""
+    def _count_pages(self, sender: str, most: int, told: int = 0) -> None:
+        """Count what *sender* is to be told, from so many pages at the *most*, who has been told
+        all before *told*, and all that he has passed."""
         member = self._group.members.get(sender)
         if member is not None:
             ahead = self._group.timeline.pages_ahead(max(member.cursor.position, told))
-            self._pages += min(ahead, _REPLY_PAGES)
+            self._pages += min(ahead, most)
             self.full = self._pages >= BATCH_PAGES
 
     def _record(self, sender: str, command: Command | Drop, budget: int | None = None) -> Record:

@@ -28,6 +28,13 @@ BUGS = [
         "tests/core/sessions/test_server_requests.py -k repeat",
     ),
     Bug(
+        "an answer is looked for on so many pages and no more, whosever events they have",
+        "core/sessions/answers.py",
+        "(ANSWER_EVENTS, ANSWER_PAGES) if whole else (DATAGRAM_EVENTS, DATAGRAM_PAGES)",
+        "(ANSWER_EVENTS, None)",
+        "tests/core/sessions/test_server_news.py -k some_pages",
+    ),
+    Bug(
         "another request with the number of one before a restart is not taken for done",
         "core/sessions/server.py",
         """f"{','.join(words)} {session.asked}",""",

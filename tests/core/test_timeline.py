@@ -48,6 +48,17 @@ def test_an_excerpt_can_be_of_the_first_events_alone(page_bytes: int) -> None:
     assert text(timeline.excerpt(2, most=3)) == b"5\n6\n7\n"
 
 
+def test_an_excerpt_can_be_of_the_first_pages_alone() -> None:
+    timeline = filled(20, page_bytes=8)
+    for most, stop in ((1, 4), (2, 8), (9, 20)):
+        excerpt = timeline.excerpt(1, most_pages=most)
+        assert excerpt.stop == stop
+        assert text(excerpt).split() == [b"%d" % number for number in range(1, stop)]
+    assert timeline.excerpt(30, most_pages=1).stop == 20
+    timeline.drop(20, time=1)
+    assert timeline.excerpt(1, most_pages=1).start == 20
+
+
 def test_entries_tell_position_time_and_line() -> None:
     timeline = Timeline(page_bytes=8)
     cursor = timeline.open(author=1)

@@ -187,8 +187,8 @@ def settle(world: World) -> None:
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> World:
-    """A world with pages of two lines, and replies of three; a batch has four that are far from
-    the end."""
+    """A world with pages of two lines, and replies of three. A batch has four plain ones to those
+    who are far from the end, thirteen to such sessions by a connection, and 32 by datagram."""
     monkeypatch.setattr(batch, "BATCH_PAGES", 64)
     world = World(limits=evolve(NO_LIMITS, reply=3 * len(b"Bob: x\n")))
     world.server._group.timeline._page_bytes = 2 * len(b"Bob: x\n")
@@ -250,13 +250,29 @@ def test_a_request_of_who_is_far_behind_that_comes_many_times_is_not_answered_at
     small.ask(bob, b"1 Bob")
     says(small, bob, 100)
     request = late.next(b"2 hi").encode()
-    peers = [Recorder(f"tcp {number}") for number in range(10)]
+    peers = [Recorder(f"tcp {number}") for number in range(20)]
     for peer in peers:
         small.server.receive(request, peer)
     small.turn()
-    assert sum(bool(peer.replies) for peer in peers) == 4
+    assert sum(bool(peer.replies) for peer in peers) == 13
     settle(small)
     assert all(peer.replies[0] for peer in peers)
+
+
+def test_sessions_that_are_far_behind_are_answered_by_datagram_so_many_at_a_time(
+    small: World,
+) -> None:
+    late = [Listener(small, f"late {number}", datagram=True) for number in range(50)]
+    bob = Recorder("tcp bob")
+    small.ask(bob, b"1 Bob")
+    says(small, bob, 100)
+    for one in late:
+        small.server.receive(one.next().encode(), one.peer)
+        one.peer.replies.clear()
+    small.turn()
+    assert sum(bool(one.peer.replies) for one in late) == 32
+    settle(small)
+    assert all(one.peer.replies for one in late)
 
 
 def test_what_those_ask_who_are_far_behind_is_answered_when_a_server_stops(small: World) -> None:

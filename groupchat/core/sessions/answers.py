@@ -24,7 +24,15 @@ from groupchat.core.sessions.replies import Answer, Who
 from groupchat.core.sessions.requests import Ask
 from groupchat.core.sessions.wire import DATAGRAM_BYTES, SEAL_BYTES, Mark, sealed
 
-__all__ = ["ANSWER_EVENTS", "LISTING_BYTES", "STREAM_REPLY_BYTES", "Answers", "Heard", "Pushed"]
+__all__ = [
+    "ANSWER_PAGES",
+    "DATAGRAM_PAGES",
+    "LISTING_BYTES",
+    "STREAM_REPLY_BYTES",
+    "Answers",
+    "Heard",
+    "Pushed",
+]
 
 STREAM_REPLY_BYTES: Final = 262_144
 """Bytes that a reply on a stream should have."""
@@ -33,8 +41,21 @@ LISTING_BYTES: Final = 16_384
 """Bytes of names in one answer. Each name has to be looked at, so many would keep others waiting;
 whoever wants them all asks on."""
 
+ANSWER_PAGES: Final = 5
+"""Pages that are looked at for one answer on a stream: as many as it has room for. Own events take
+no room, so without a bound there might be any number, each of which may be on a disk."""
+
+DATAGRAM_PAGES: Final = 2
+"""The same for a datagram."""
+
 ANSWER_EVENTS: Final = 4_096
-"""Events that are looked at for one answer."""
+"""Events that are looked at for one answer on a stream."""
+
+DATAGRAM_EVENTS: Final = 512
+"""The same for a datagram."""
+
+ANSWER_SPANS: Final = 256
+"""Runs of others' events, with own ones in between, that one answer has."""
 
 _HEAD_ROOM: Final = 48 + SEAL_BYTES  # so much longer can a first line get by its marks
 _LEAST_NEWS: Final = 100  # bytes; with less room left by the rest of an answer, it has no news
@@ -138,11 +159,12 @@ class Answers:
         shared = self._shared
         if shared is not None and self._is_for(shared, member, position):
             return shared
-        end, stop, body = group.timeline.end, Mark(position), b""
-        while not body:
-            if stop.position >= end:
-                return None
-            _, stop, body = self._news(member, stop, self._room(None), whole=True)
+        end = group.timeline.end
+        if position >= end:
+            return None
+        _, stop, body = self._news(member, Mark(position), self._room(None), whole=True)
+        if not body and stop.position >= end:
+            return None  # but if there is more to be looked at, he is told that he has passed these
         # His cursor may have passed events of his own. To begin there would look like a gap to him.
         answer = Answer(0, (), Mark(position), stop, end, body=body)
         pushed = Pushed(position, stop.position, end, answer.message())
@@ -158,9 +180,9 @@ class Answers:
         member = group.members.get(sender)
         if member is None:
             return False
-        excerpt = self._excerpt(member, max(member.cursor.position, position))
+        excerpt = self._excerpt(member, max(member.cursor.position, position), whole=False)
         more = excerpt.stop < group.timeline.end
-        return bool(excerpt.removed) or more or any(True for _ in excerpt)
+        return bool(excerpt.removed) or any(True for _ in excerpt) or more
 
     def _is_for(self, shared: Pushed, member: Member, position: int) -> bool:
         """Whether what was pushed last is what *member* has to be told from *position* on."""
@@ -177,7 +199,7 @@ class Answers:
         """Return what lies beyond *mark*, as much as fits *room*: where it begins, where it stops
         and the lines. At least one line is returned, or, unless *whole*, a part of it."""
         position = max(member.cursor.position, mark.position)
-        excerpt = self._excerpt(member, position)
+        excerpt = self._excerpt(member, position, whole)
         begin = Mark(position)
         pieces: list[bytes] = []
         if excerpt.removed:
@@ -201,14 +223,15 @@ class Answers:
                     return begin, Mark(span.position, had + room), lines[had : had + room]
             pieces.append(lines[had:])
             room -= len(pieces[-1])
-            if count < len(span):
+            if count < len(span) or len(pieces) >= ANSWER_SPANS:
                 return begin, Mark(span.position + count), b"".join(pieces)
         return begin, Mark(excerpt.stop), b"".join(pieces)
 
-    def _excerpt(self, member: Member, position: int) -> Excerpt:
+    def _excerpt(self, member: Member, position: int, whole: bool) -> Excerpt:
         """Return what lies beyond *position* for *member*; but only among so many events that own
         ones in between, which nobody is told, cost little."""
-        return self._chat.group.timeline.excerpt(position, member.joined, ANSWER_EVENTS)
+        most = (ANSWER_EVENTS, ANSWER_PAGES) if whole else (DATAGRAM_EVENTS, DATAGRAM_PAGES)
+        return self._chat.group.timeline.excerpt(position, member.joined, *most)
 
     @staticmethod
     def _room(limit: int | None) -> int:

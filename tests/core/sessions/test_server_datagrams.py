@@ -157,7 +157,7 @@ def test_whatever_is_said_is_put_together_byte_for_byte(
 
 @pytest.mark.parametrize("datagram", [1_200, None])
 def test_what_was_dropped_is_told_as_a_line_in_its_place(datagram: int | None) -> None:
-    visitor = al(page_bytes=1, datagram=datagram)
+    visitor = al(page_bytes=500, datagram=datagram)
     visitor.desk.plain("Bo", *"abcde", *["x" * 80] * 9)
     visitor.desk.drop(5)
     answer = visitor.ask()

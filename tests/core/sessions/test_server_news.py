@@ -3,11 +3,17 @@
 import pytest
 from attrs import evolve
 
+from groupchat.core.pages import Page
 from groupchat.core.sessions import answers
-from groupchat.core.sessions.answers import STREAM_REPLY_BYTES, Heard
+from groupchat.core.sessions.answers import (
+    ANSWER_PAGES,
+    DATAGRAM_PAGES,
+    STREAM_REPLY_BYTES,
+    Heard,
+)
 from groupchat.core.sessions.replies import Answer, Who
 from groupchat.core.sessions.wire import Mark
-from tests.core.sessions.desk import Desk, Visitor, al
+from tests.core.sessions.desk import DATAGRAM, Desk, Visitor, al
 
 
 def test_news_has_position_time_and_kind() -> None:
@@ -208,11 +214,55 @@ def test_many_own_events_are_passed_though_only_some_are_looked_at(
         visitor.answer(b"2 own")
     visitor.desk.plain("Bo", "hi")
     assert visitor.desk.answers.has_news(visitor.sender, 2)
+    pushed = [visitor.pushed(position) for position in (2, 5, 8, 11)]
+    assert all(news is not None for news in pushed)
+    told = [(news.begin, news.stop, news.body) for news in pushed if news]
+    assert told[:3] == [(Mark(start), Mark(start + 3), b"") for start in (2, 5, 8)]
+    assert told[3] == (Mark(11), Mark(13), b"12 1000000 s Bo: hi\n")
     assert visitor.ask().stop == Mark(4)
     assert visitor.read_all()[-1].endswith(b"s Bo: hi")
-    pushed = visitor.pushed(2)
-    assert pushed is not None
-    assert (pushed.stop, pushed.body) == (Mark(13), b"12 1000000 s Bo: hi\n")
+
+
+@pytest.mark.parametrize(("datagram", "most"), [(DATAGRAM, DATAGRAM_PAGES), (None, ANSWER_PAGES)])
+def test_many_own_events_are_passed_though_only_some_pages_are_looked_at(
+    datagram: int | None, most: int
+) -> None:
+    """They may have to be read from a disk, and an answer has room for any number of his own."""
+    visitor = al(page_bytes=1, datagram=datagram)
+    visitor.desk.plain("Bo")
+    for _ in range(30):
+        visitor.answer(b"2 own")
+    visitor.desk.plain("Bo", "hi")
+    timeline = visitor.desk.chat.group.timeline
+    pages = {page.first: page for page in timeline.closed(0)}
+    brought: list[int] = []
+
+    def bring(first: int) -> Page:
+        brought.append(first)
+        return pages[first]
+
+    timeline.shelve(list(pages.values()), bring)
+    visitor.mark = Mark(2)
+    for ask, bound in (
+        (visitor.answer, most),
+        (lambda: visitor.desk.answers.has_news(visitor.sender, 2), most),
+        (lambda: visitor.pushed(2), ANSWER_PAGES),
+    ):
+        brought.clear()
+        ask()
+        assert 0 < len(set(brought)) <= bound
+    assert visitor.read_all()[-1].endswith(b"s Bo: hi")
+
+
+def test_so_many_runs_of_others_events_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "ANSWER_SPANS", 3)
+    visitor = al(datagram=None)
+    visitor.desk.plain("Bo")
+    for _ in range(6):
+        visitor.answer(b"2 own")
+        visitor.desk.plain("Bo", "hi", "ho")
+    assert [len(answer.body.splitlines()) for answer in visitor.until_the_end()] == [5, 6, 2]
+    assert visitor.told == visitor.desk.lines(1, visitor.sender)
 
 
 def test_what_is_pushed_begins_where_a_follower_is_though_own_events_come_first() -> None:

@@ -67,7 +67,8 @@ def test_only_what_is_accepted_is_written_down_and_nothing_if_that_is_nothing() 
     visitor.ask(b"5", b"2 hi", b"junk", b"4")
     assert len(visitor.desk.log) == before + 1
     mode, requests = visitor.desk.log[-1].split("\t", 3)[3].split("\t")
-    assert mode == "#4 done,done,not-a-request,done %08x" % crc32(b"5\n2 hi\njunk\n4")
+    checksum = crc32(b"5\n2 hi\njunk\n4")
+    assert mode == f"#4 done,done,not-a-request,done {checksum:08x}"
     assert requests == "2 hi\x1e4"
 
 
