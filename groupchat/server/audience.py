@@ -49,6 +49,8 @@ class _Follower:
     sender: str
     token: str
     peer: Peer
+    latest: tuple[int, int]
+    """The number and the try of his last request on this connection."""
     position: int = 0
     """All before this has been told him on this connection."""
     looked: int = 0
@@ -91,6 +93,9 @@ class Audience:
         connection, is overtaken."""
         sender, ask = heard.sender, heard.ask
         self.release(peer)
+        if self._is_late(heard, peer):
+            self._reply(evolve(heard, ask=evolve(ask, follow=False)), peer)
+            return
         if sender in self._held:
             self.release(self._held[sender].peer)
         follower = self._followers.get(sender)
@@ -140,6 +145,14 @@ class Audience:
         self._followers.clear()
         self._followers_at.clear()
 
+    def _is_late(self, heard: Heard, peer: Peer) -> bool:
+        """Whether *heard* is an earlier try of what has been asked again by another way."""
+        held, follower = self._held.get(heard.sender), self._followers.get(heard.sender)
+        now = _try_of(heard)
+        return (held is not None and held.peer is not peer and now < _try_of(held.heard)) or (
+            follower is not None and follower.peer is not peer and now < follower.latest
+        )
+
     # Requests that are held.
 
     def _hold(self, heard: Heard, peer: Peer) -> None:
@@ -169,6 +182,7 @@ class Audience:
             self._follow(heard, peer)
         follower = self._follower(heard.sender, peer)
         if follower is not None:
+            follower.latest = _try_of(heard)
             follower.under_way += 1
         # What was asked may be long, and has been carried out.
         heard = evolve(heard, ask=evolve(heard.ask, commands=()))
@@ -222,7 +236,7 @@ class Audience:
     def _follow(self, heard: Heard, peer: Peer) -> None:
         if self._follower(heard.sender, peer) is None:
             self.gone(peer)  # whoever has followed by this connection
-            follower = _Follower(heard.sender, heard.ask.token, peer)
+            follower = _Follower(heard.sender, heard.ask.token, peer, _try_of(heard))
             self._followers[heard.sender] = self._followers_at[peer] = follower
 
     def _forget(self, follower: _Follower) -> None:
@@ -279,3 +293,7 @@ class Audience:
         if pushed is not None:
             follower.position = pushed.stop
             yield pushed.encode(follower.token)
+
+
+def _try_of(heard: Heard) -> tuple[int, int]:
+    return heard.ask.number, heard.ask.tries

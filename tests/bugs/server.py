@@ -191,6 +191,13 @@ BUGS = [
         "tests/server/test_operations.py -k an_update",
     ),
     Bug(
+        "a late copy of an earlier try does not end following",
+        "server/audience.py",
+        "        if self._is_late(heard, peer):",
+        "        if False:",
+        "tests/server/test_followers.py -k late_copy",
+    ),
+    Bug(
         "who has come farther takes nothing from those who have not",
         "core/sessions/answers.py",
         " and member.cursor.position <= position:\n            self",

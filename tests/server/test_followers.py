@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterable
 
 import pytest
+from attrs import evolve
 
 from groupchat.core.sessions import answers
-from groupchat.core.sessions.replies import Opened, decode_reply
+from groupchat.core.sessions.replies import Answer, Opened, decode_reply
 from groupchat.core.sessions.requests import Ask, Open
 from groupchat.core.sessions.wire import Mark
 from groupchat.server import Limits
@@ -141,6 +142,23 @@ def test_who_asks_by_another_way_is_followed_no_more_by_the_first(
     world.ask(bob, b"2 three")
     assert alice.pushes() == [b"Bob: three"]
     assert len(first.pushed) == 1
+
+
+def test_a_late_copy_of_an_earlier_try_does_not_end_following(world: World, bob: Recorder) -> None:
+    """Its connection has been given up, and so nobody would notice."""
+    alice = Listener(world, "Alice")
+    first, alice.peer = alice.peer, Recorder("tcp elsewhere")
+    request = alice.next(b"2 hi", follow=True)
+    alice.asked(evolve(request, tries=2))
+    world.ask(first, request.encode())
+    world.ask(bob, b"2 one")
+    assert (alice.pushes(), first.pushed) == ([b"Bob: one"], [])
+    answer = decode_reply(first.replies[-1] or b"", alice.token)
+    assert isinstance(answer, Answer)
+    assert answer.results == ("done",)
+    world.ask(first, evolve(request, tries=2).encode())  # perhaps no copy, but where he is now
+    world.ask(bob, b"2 two")
+    assert (len(alice.peer.pushed), len(first.pushed)) == (1, 1)
 
 
 def test_who_is_gone_follows_no_more(world: World, bob: Recorder) -> None:

@@ -1,6 +1,7 @@
 """Who waits for news: requests that are held until there is some, and what overtakes them."""
 
 import pytest
+from attrs import evolve
 
 from groupchat.core.sessions.replies import Answer, Opened, decode_reply
 from groupchat.core.sessions.requests import Ask, Open
@@ -95,6 +96,17 @@ def test_a_repeat_of_one_that_waits_takes_its_place(world: World, bob: Recorder)
     assert alice.last().tries == 2
     assert lines(alice.last()) == b"Bob: Hi"
     assert len(alice.peer.replies) == 5
+
+
+def test_a_late_copy_of_an_earlier_try_does_not_take_its_place(world: World, bob: Recorder) -> None:
+    alice = Listener(world, "Alice")
+    first, alice.peer = alice.peer, Recorder("tcp elsewhere")
+    request = alice.next(wait=20)
+    alice.asked(evolve(request, tries=2))
+    world.ask(first, request.encode())
+    assert (len(first.replies), alice.peer.replies) == (3, [])  # and is answered at once
+    world.ask(bob, b"2 Hi")
+    assert lines(alice.last()) == b"Bob: Hi"
 
 
 def test_who_is_gone_waits_no_more(world: World, bob: Recorder) -> None:
