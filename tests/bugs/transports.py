@@ -55,6 +55,20 @@ BUGS = [
         "tests/transports/test_tcp_lines.py -k does_not_end",
     ),
     Bug(
+        "no web page speaks by a browser",
+        "transports/tcp_peer.py",
+        "if _HTTP.match(line):",
+        "if False:",
+        "tests/transports/test_tcp_lines.py -k web_page",
+    ),
+    Bug(
+        "no web page speaks by a line that is too long for a request",
+        "transports/tcp_peer.py",
+        're.compile(rb"[A-Z]+ /")',
+        're.compile(rb"[A-Z]+ .* HTTP/")',
+        "tests/transports/test_tcp_lines.py -k web_page",
+    ),
+    Bug(
         "after a half-close everything is answered",
         "transports/tcp_peer.py",
         "if self._busy() or not (self._half_closed or self._refused):",

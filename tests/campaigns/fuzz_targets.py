@@ -14,6 +14,7 @@ journal     batches, pages and snapshots, and a whole journal made of them
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Callable, Iterator
 from typing import Final, Self, cast
 from unittest.mock import patch
@@ -64,6 +65,8 @@ _STREAM_BYTES: Final = 100_000
 _PIECES: Final = 64
 _UNANSWERED: Final = 16
 _BUFFER: Final = memoryview(bytearray(READ_BYTES))
+
+_HTTP: Final = re.compile(rb"[A-Z]+ /")  # how the first line of a browser begins
 
 
 def plain(data: bytes) -> None:
@@ -161,7 +164,7 @@ def _requests(stream: bytes, ended: bool) -> list[bytes]:
     for line in [*(line + b"\n" for line in lines), last]:
         if line.endswith(b"\n") or (line and ended) or len(line) > KEPT_BYTES:
             requests.append(line[:KEPT_BYTES])
-        if len(line) > MAX_LINE_BYTES:
+        if len(line) > MAX_LINE_BYTES or (len(requests) == 1 and _HTTP.match(line)):
             break
     return requests
 
