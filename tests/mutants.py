@@ -59,7 +59,7 @@ EQUIVALENT = {
         "if first - fitting >= self.stop:",
         "has_own = self.author in page.authors[start : fitting + 2]",
         "page = None",
-        "page = self._pages[0] if (self._pages) and False else None",
+        "page = self._pages[0].page if (self._pages) and False else None",
         "return self._until(first + fitting, None)  # so nobody need look again",
         "far = position - len(standing)",
         "if len(spaced) > 5 * MAX_NAME_CHARACTERS:",

@@ -7,6 +7,9 @@ Theory. Lines are kept in *pages*, each line ended by a line feed, with an index
 when it came, and whose it is. A reader gets an *excerpt*: where to start, where to stop, and the
 pages in between, which become *spans* of lines, cut at each of his own events, as he reads.
 
+An excerpt can wait long to be read, and many can wait. So it has no page itself, but the *place* of
+each, the same as the timeline: a page that is put away leaves memory, whoever has yet to read it.
+
 Sessions are told more of each line: its position, time and kind, the *stamp* in front of it. Stamps
 are made whenever somebody reads: to keep them, too, would take more memory than the lines, and
 who reads much is limited by what a link carries.
@@ -20,7 +23,7 @@ from typing import Final, TypeAlias
 
 from attrs import define, field, frozen
 
-__all__ = ["NOBODY", "AnyPage", "Excerpt", "Page", "Shelved", "Span"]
+__all__ = ["NOBODY", "AnyPage", "Excerpt", "Page", "Place", "Shelved", "Span"]
 
 NOBODY: Final = -1
 """The author of an event that every reader is shown."""
@@ -118,6 +121,31 @@ AnyPage: TypeAlias = Page | Shelved
 
 
 @define(eq=False)
+class Place:
+    """Where a page is. The timeline and all its excerpts have one and the same for each."""
+
+    page: AnyPage
+
+    @property
+    def first(self) -> int:
+        """The position of the first line."""
+        return self.page.first
+
+    @property
+    def stop(self) -> int:
+        """The position after the last line."""
+        return self.page.stop
+
+    def load(self) -> Page:
+        """Return the page."""
+        return self.page.load()
+
+    def shelve(self, bring: Callable[[int], Page]) -> None:
+        """Let go of the page, which *bring* can bring back."""
+        self.page = Shelved(self.first, self.stop, bring)
+
+
+@define(eq=False)
 class Span:
     """Some consecutive lines of one page: numbers *start* to *stop*, without *stop*."""
 
@@ -158,7 +186,7 @@ class Span:
 class Excerpt:
     """What lies between two positions, without the reader's own events: an iterable of spans.
 
-    It stays valid, and keeps the pages that it shows, whatever happens to the timeline later.
+    It stays valid, and keeps the places that it shows, whatever happens to the timeline later.
     Shelved pages are loaded one at a time, as they are reached.
     """
 
@@ -169,14 +197,14 @@ class Excerpt:
     """How many events in front of *start* the reader has not had, and never will."""
     removed_time: int = 0
     """When they were dropped, in milliseconds since 1970."""
-    _pages: Sequence[AnyPage] = ()
+    _pages: Sequence[Place] = ()
 
     def __iter__(self) -> Iterator[Span]:
         position = self.start
-        for entry in self._pages:
+        for place in self._pages:
             if position >= self.stop:
                 return
-            page = entry.load()
+            page = place.page.load()
             index = position - page.first
             position = min(self.stop, page.stop)
             last = position - page.first
@@ -195,7 +223,7 @@ class Excerpt:
         """Return as much of it, from its start, as has no more than *room* bytes, counting every
         line with its line feed; but at least one line if there is any, unless *some* other is
         told before it."""
-        page = self._pages[0] if self._pages else None
+        page = self._pages[0].page if self._pages else None
         if isinstance(page, Page):  # nearly always, all that is wanted is in the first one
             first, start = page.first, self.start - page.first
             fitting = bisect_right(page.ends, page.start(start) + room, start)
@@ -219,5 +247,5 @@ class Excerpt:
     def _until(self, stop: int, author: int) -> "Excerpt":
         pages = self._pages
         if pages[-1].first >= stop:  # then many may wait to be read: so none keeps what is beyond
-            pages = pages[: bisect_left(pages, stop, key=attrgetter("first"))]
+            pages = pages[: bisect_left(pages, stop, key=attrgetter("page.first"))]
         return Excerpt(self.start, stop, author, self.removed, self.removed_time, pages)

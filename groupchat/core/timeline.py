@@ -10,7 +10,8 @@ differs between readers: nobody is shown his own events. So each event keeps a n
 
 Lines are kept in *pages* (:mod:`groupchat.core.pages`). A page that every cursor has passed is
 forgotten. A full page can also be *shelved*: put away by somebody who can bring it back (a
-journal), so that a reader who is far behind costs no memory.
+journal), so that a reader who is far behind costs no memory. So can one that is forgotten, but in
+an excerpt that waits to be read.
 
 ::
 
@@ -23,14 +24,14 @@ Old events can also be *dropped*, read or not. Whoever had not read them is told
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from operator import attrgetter
 from typing import Final
 from weakref import WeakSet
 
 from attrs import define
 
-from groupchat.core.pages import NOBODY, AnyPage, Excerpt, Page, Shelved
+from groupchat.core.pages import NOBODY, AnyPage, Excerpt, Page, Place
 
 __all__ = ["PAGE_BYTES", "Cursor", "Timeline"]
 
@@ -72,11 +73,10 @@ class Timeline:
         start: int = 0,
     ) -> None:
         self._page_bytes = page_bytes
-        self._pages: list[AnyPage] = list(pages) or [Page(end)]
-        # All that are held by anybody: by this, or by an excerpt.
-        self._shelved = WeakSet(page for page in self._pages if isinstance(page, Shelved))
+        self._pages = [Place(page) for page in pages or [Page(end)]]
+        self._forgotten: WeakSet[Place] = WeakSet()  # but in an excerpt still
         self._last = self._pages[-1].load()
-        self._pages[-1] = self._last
+        self._pages[-1].page = self._last
         if self._last.stop != end:
             raise ValueError(f"the pages end at {self._last.stop}, and the timeline at {end}")
         self.end = end
@@ -96,12 +96,18 @@ class Timeline:
     def wanted(self) -> int:
         """The first position of the oldest page that may be brought back: one that is kept, or one
         in an excerpt that somebody has not read to its end."""
-        return min([self._pages[0].first, *(page.first for page in self._shelved)])
+        return self.held[0].first
 
     @property
-    def pages(self) -> Sequence[AnyPage]:
+    def pages(self) -> Sequence[Place]:
         """All that is kept, in order. The last one is still being filled."""
         return self._pages
+
+    @property
+    def held(self) -> list[Place]:
+        """All that is kept, and what is in excerpts that somebody has not read to their end, in
+        order."""
+        return sorted(self._forgotten, key=attrgetter("page.first")) + self._pages
 
     def open(self, author: int, position: int | None = None) -> Cursor:
         """Return a new cursor that stands at *position*, or (None) at the end, from where it
@@ -129,7 +135,7 @@ class Timeline:
         self.end = position + 1
         if len(page.lines) >= self._page_bytes:
             self._last = Page(self.end)
-            self._pages.append(self._last)
+            self._pages.append(Place(self._last))
         if author is not None and author.position == position:
             self.advance(author, self.end)
 
@@ -158,7 +164,7 @@ class Timeline:
         end = self.end
         if position >= self._last.first and position >= self._dropped:
             stop = end if most is None else min(end, position + most)
-            return Excerpt(position, stop, author, pages=(self._last,))
+            return Excerpt(position, stop, author, pages=(self._pages[-1],))
         start = max(position, self.start)
         stop = end if most is None else min(end, start + most)
         first = self._index(start)
@@ -170,10 +176,10 @@ class Timeline:
     def authors(self, position: int, stop: int) -> set[int]:
         """Return whose events are kept from *position* to *stop*, without *stop*."""
         found: set[int] = set()
-        for entry in self._pages[self._index(max(position, self.start)) :]:
-            if entry.first >= stop:
+        for place in self._pages[self._index(max(position, self.start)) :]:
+            if place.first >= stop:
                 break
-            page = entry.load()
+            page = place.load()
             found.update(page.authors[max(0, position - page.first) : stop - page.first])
         return found
 
@@ -200,18 +206,10 @@ class Timeline:
             (position for position in self._standing if position != lowest), default=self.end
         )
 
-    def closed(self, keep: int) -> list[Page]:
+    def closed(self, keep: int) -> list[Place]:
         """Return the full pages in memory, the oldest first, but for the newest *keep*."""
-        full = [page for page in self._pages[:-1] if isinstance(page, Page)]
+        full = [place for place in self.held[:-1] if isinstance(place.page, Page)]
         return full[: max(0, len(full) - keep)]
-
-    def shelve(self, pages: Sequence[Page], bring: Callable[[int], Page]) -> None:
-        """Let go of *pages*, which *bring* can bring back."""
-        for page in pages:
-            if page.first >= self._pages[0].first:  # else it has been forgotten meanwhile
-                shelved = Shelved(page.first, page.stop, bring)
-                self._pages[self._index(page.first)] = shelved
-                self._shelved.add(shelved)
 
     def drop(self, before: int, time: int) -> None:
         """Let go of all events before position *before*, read or not. The pages that they are in
@@ -227,14 +225,11 @@ class Timeline:
             return
         self._dropped = before
         self.dropped_time = time
-        kept = 0
-        while kept < len(self._pages) - 1 and self._pages[kept].stop <= before:
-            kept += 1
-        del self._pages[:kept]
+        self._forget(before)
 
     def _index(self, position: int) -> int:
         """Return which of the pages kept *position* belongs to."""
-        return bisect_right(self._pages, position, key=attrgetter("first")) - 1
+        return bisect_right(self._pages, position, key=attrgetter("page.first")) - 1
 
     def _depart(self, position: int) -> None:
         """Take note that one cursor less stands at *position*."""
@@ -251,12 +246,13 @@ class Timeline:
             while position < far and position not in standing:
                 position += 1
             self._lowest = position if position in standing else min(standing, default=self.end)
-            self._forget()
+            self._forget(self._lowest)
 
-    def _forget(self) -> None:
-        """Drop the pages at the front that every cursor has passed, but never the last page."""
-        kept = 0
-        while kept < len(self._pages) - 1 and self._pages[kept].stop <= self._lowest:
-            kept += 1
-        if kept:
-            del self._pages[:kept]
+    def _forget(self, before: int) -> None:
+        """Forget the pages all of whose events are before position *before*, but never the last."""
+        count = 0
+        while count < len(self._pages) - 1 and self._pages[count].page.stop <= before:
+            count += 1
+        if count:
+            self._forgotten.update(self._pages[:count])
+            del self._pages[:count]

@@ -171,19 +171,20 @@ class _Copy:
 
     def _shelve(self, chat: Chat) -> None:
         """Take full pages of *chat* out of memory."""
-        pages = chat.group.timeline.closed(1)
-        if pages:
-            self._put(Write(pages=[page_row(page) for page in pages]))
-            chat.group.timeline.shelve(pages, lambda first: _page(self._new, first))
+        places = chat.group.timeline.closed(1)
+        if places:
+            self._put(Write(pages=[page_row(place.load()) for place in places]))
+            for place in places:
+                place.shelve(lambda first: _page(self._new, first))
 
     def _keep(self, chat: Chat, source: Reading) -> None:
         """Write the snapshot, and the pages that are not there yet."""
         pages = chat.group.timeline.pages
-        for page in pages:
-            if isinstance(page, Page):
-                self._put(Write(pages=[page_row(page)]))
-            elif self._new.page(page.first) is None:
-                self._put(Write(pages=[page_row(_page(source, page.first))]))
+        for place in pages:
+            if isinstance(place.page, Page):
+                self._put(Write(pages=[page_row(place.page)]))
+            elif self._new.page(place.first) is None:
+                self._put(Write(pages=[page_row(_page(source, place.first))]))
         chain = self._chain
         state = State(chain.number, chain.checksum, chain.records, chat.snapshot())
         self._put(Write(None, (), state_row(SNAPSHOT, state), pages[0].first))

@@ -19,7 +19,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Final
 
-from groupchat.core.pages import Page
+from groupchat.core.pages import Page, Place
 from groupchat.core.records import SERVER, Drop, Record
 from groupchat.journal.interface import Done
 from groupchat.journal.recovery import Progress, recover
@@ -107,7 +107,7 @@ class DurableJournal:
         if base or self._settling or self._is_long_ago():
             what, pages = self._with_snapshot(batch, base)
         else:
-            pages = leaving
+            pages = [place.load() for place in leaving]
             what = Write(batch, list(map(page_row, pages)))
 
         def written(error: OSError | None) -> None:
@@ -172,7 +172,7 @@ class DurableJournal:
         """Whether the last snapshot is."""
         return self._fresh_records >= SNAPSHOT_RECORDS or self._fresh_bytes >= SNAPSHOT_BYTES
 
-    def _leaving(self) -> list[Page]:
+    def _leaving(self) -> list[Place]:
         """Return the pages that should leave memory."""
         timeline = self.chat.group.timeline
         last = timeline.pages[-1]
@@ -198,18 +198,19 @@ class DurableJournal:
     def _unwritten(self) -> list[Page]:
         """Return the pages in memory that are not stored as they are."""
         return [
-            page
-            for page in self.chat.group.timeline.pages
-            if isinstance(page, Page) and self._written.get(page.first) != len(page.ends)
+            page for page in self._in_memory() if self._written.get(page.first) != len(page.ends)
         ]
 
-    def _note(self, pages: list[Page], leaving: list[Page]) -> None:
+    def _in_memory(self) -> list[Page]:
+        held = self.chat.group.timeline.held
+        return [place.page for place in held if isinstance(place.page, Page)]
+
+    def _note(self, pages: list[Page], leaving: list[Place]) -> None:
         """Take note that *pages* are stored, and let go of those that are *leaving*."""
         self._written.update((page.first, len(page.ends)) for page in pages)
-        self.chat.group.timeline.shelve(leaving, self._bring)
-        in_memory = {
-            page.first for page in self.chat.group.timeline.pages if isinstance(page, Page)
-        }
+        for place in leaving:
+            place.shelve(self._bring)
+        in_memory = {page.first for page in self._in_memory()}
         self._written = {k: v for k, v in self._written.items() if k in in_memory}
 
     def _bring(self, first: int) -> Page:

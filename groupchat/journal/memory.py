@@ -4,7 +4,6 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 
 from groupchat.core.chat import Chat
-from groupchat.core.pages import Page
 from groupchat.core.records import Drop, Record
 from groupchat.journal.interface import Done
 from groupchat.journal.retention import FOR_EVER, Retention
@@ -31,7 +30,7 @@ class MemoryJournal:
         """Return what to let go of."""
         timeline, retention = self.chat.group.timeline, self._retention
         position = timeline.start
-        pages = [page for page in timeline.pages if isinstance(page, Page)]  # all of them are
+        pages = [place.load() for place in timeline.pages]
         if retention.milliseconds is not None:
             oldest = now - retention.milliseconds
             for page in pages:

@@ -85,9 +85,9 @@ def recover(reading: Reading, bring: Callable[[int], Page], progress: Progress =
             _compare(chain, state)
     if chain.number < state.number:
         raise Damaged(f"the batches after {chain.number:,} are missing")
-    for page in chat.group.timeline.pages[:-1]:
-        if not isinstance(page, Page):
-            progress(_check_page(reading, page.first))
+    for place in chat.group.timeline.pages[:-1]:
+        if not isinstance(place.page, Page):
+            progress(_check_page(reading, place.first))
     return Recovered(chat, chain, base, chain.records - state.records, fresh_bytes)
 
 

@@ -37,8 +37,8 @@ BUGS = [
     Bug(
         "what somebody has yet to read is not forgotten",
         "core/timeline.py",
-        "self._pages[kept].stop <= self._lowest:",
-        "self._pages[kept].first <= self._lowest:",
+        "self._pages[count].page.stop <= before:",
+        "self._pages[count].page.first <= before:",
         "tests/core/test_timeline.py",
     ),
     Bug(
@@ -124,5 +124,21 @@ BUGS = [
         "        if pages[-1].first >= stop:",
         "        if False:",
         "tests/core/test_archive.py -k cut_off",
+    ),
+    Bug(
+        "a reply that waits keeps no page that was put away",
+        "core/pages.py",
+        "    _pages: Sequence[Place] = ()",
+        "    _pages: Sequence[Place] = field(\n"
+        "        default=(), converter=lambda pages: [Place(place.page) for place in pages]\n"
+        "    )",
+        "tests/core/test_archive.py -k excerpt_that_waits",
+    ),
+    Bug(
+        "what one has yet to read can be put away although all others have passed it",
+        "core/timeline.py",
+        '        return sorted(self._forgotten, key=attrgetter("page.first")) + self._pages',
+        "        return self._pages",
+        "tests/core/test_archive.py -k everybody_has_passed",
     ),
 ]

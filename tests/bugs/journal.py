@@ -13,6 +13,13 @@ BUGS = [
         "tests/journal/test_durable.py -k old_pages",
     ),
     Bug(
+        "what leaves memory is stored, whoever has yet to read it",
+        "journal/durable.py",
+        "held = self.chat.group.timeline.held",
+        "held = self.chat.group.timeline.pages",
+        "tests/journal/test_durable.py -k reply_that_waits",
+    ),
+    Bug(
         "a restart is short however often there is one",
         "journal/recovery.py",
         "chain.records - state.records, fresh_bytes)",

@@ -1,7 +1,7 @@
 """A timeline to read in: one letter a line, four lines to a page, and who reads what."""
 
 from groupchat.core.lines import SAID
-from groupchat.core.pages import Excerpt, Page
+from groupchat.core.pages import Excerpt, Page, Place
 from groupchat.core.timeline import Cursor, Timeline
 
 __all__ = ["Shelf", "append", "filled", "read", "text"]
@@ -40,10 +40,11 @@ class Shelf:
         self.pages: dict[int, Page] = {}
         self.asked: list[int] = []
 
-    def put(self, timeline: Timeline, *pages: Page) -> None:
-        """Put *pages* of *timeline* away."""
-        self.pages |= {page.first: page for page in pages}
-        timeline.shelve(pages, self.bring)
+    def put(self, *places: Place) -> None:
+        """Put the pages at *places* away."""
+        for place in places:
+            self.pages[place.first] = place.load()
+            place.shelve(self.bring)
 
     def bring(self, first: int) -> Page:
         """Return a page that was put away."""

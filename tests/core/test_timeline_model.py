@@ -102,10 +102,10 @@ class TimelineBesideModel(RuleBasedStateMachine):
 
     @rule(keep=st.integers(0, 3))
     def pages_are_put_away(self, keep: int) -> None:
-        pages = self.timeline.closed(keep)
-        self.shelf |= {page.first: page for page in pages}
-        self.timeline.shelve(pages, self.shelf.__getitem__)
-        assert sum(isinstance(page, Page) for page in self.timeline.pages[:-1]) <= keep
+        for place in self.timeline.closed(keep):
+            self.shelf[place.first] = place.load()
+            place.shelve(self.shelf.__getitem__)
+        assert sum(isinstance(place.page, Page) for place in self.timeline.held[:-1]) <= keep
 
     @rule(before=st.integers(-2, 200), time=st.integers(1, 1_000))
     def old_events_are_dropped(self, before: int, time: int) -> None:
@@ -121,7 +121,7 @@ class TimelineBesideModel(RuleBasedStateMachine):
 
     @rule()
     def all_is_written_down_and_read_back(self) -> None:
-        pages = list(self.timeline.pages)
+        pages = [place.page for place in self.timeline.pages]
         self.timeline = Timeline(
             self.page_bytes, self.timeline.end, pages, self.dropped_time, self.dropped
         )

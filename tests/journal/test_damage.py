@@ -159,12 +159,8 @@ def open_without_writing(path: Path) -> Chat:
         storage.check()
         chat = DurableJournal(storage).chat
         lines(chat)
-        pages = [page.load() for page in chat.group.timeline.pages]
-        assert pages
-        from groupchat.core.timeline import Timeline
-
-        chat.group.timeline._pages[:] = pages  # for they cannot be read when it is closed
-        assert isinstance(chat.group.timeline, Timeline)
+        for place in chat.group.timeline.pages:
+            place.page = place.load()  # for it cannot be read when it is closed
         return chat
     finally:
         storage.close()

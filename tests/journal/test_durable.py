@@ -1,5 +1,9 @@
 """The durable journal over a storage in memory: whatever happens, the state is found again."""
 
+import gc
+import weakref
+from pathlib import Path
+
 import pytest
 from attrs import evolve
 from hypothesis import HealthCheck, given, settings
@@ -23,7 +27,18 @@ from groupchat.journal.rows import (
 )
 from groupchat.journal.storage import Damaged, Row
 from tests.core.logs import Drops, Reads, Step, steps
-from tests.journal.making import Keeper, Kept, batch, conversation, lines, many, same
+from tests.core.reading import text
+from tests.journal.making import (
+    Keeper,
+    Kept,
+    batch,
+    conversation,
+    journal,
+    lines,
+    many,
+    opened,
+    same,
+)
 
 
 def keeper(storage: Kept) -> Keeper:
@@ -189,10 +204,10 @@ def test_few_pages_are_in_memory_however_much_waits() -> None:
     many(one, 200, size=40, a_batch=1)
     pages = one.chat.group.timeline.pages
     assert len(pages) > 40
-    assert sum(isinstance(page, Page) for page in pages) <= 3
-    assert all(isinstance(page, Shelved) for page in pages[:-3])
+    assert sum(isinstance(place.page, Page) for place in pages) <= 3
+    assert all(isinstance(place.page, Shelved) for place in pages[:-3])
     again = DurableJournal(storage).chat
-    assert sum(isinstance(page, Page) for page in again.group.timeline.pages) <= 6
+    assert sum(isinstance(place.page, Page) for place in again.group.timeline.pages) <= 6
     assert same(again, one.chat)
     assert lines(one.chat).count(b"\n") == 202
 
@@ -203,6 +218,38 @@ def test_few_old_pages_stay_in_memory_when_they_have_been_read() -> None:
     many(one, 200, size=40, a_batch=1)
     assert lines(one.chat).count(b"\n") == 202
     assert len(one.journal._cache) == durable.CACHED_PAGES
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("passed", [False, True], ids=["one is behind", "all are ahead"])
+@pytest.mark.parametrize("often", [1, 7], ids=["a snapshot a batch", "few"])
+def test_a_reply_that_waits_keeps_no_page_in_memory_but_what_it_needs_is_stored(
+    path: Path, monkeypatch: pytest.MonkeyPatch, passed: bool, often: int
+) -> None:
+    monkeypatch.setattr(durable, "RECENT_PAGES", 5)
+    monkeypatch.setattr(durable, "SNAPSHOT_RECORDS", 100)
+    one = journal(path)
+    timeline, storage = one.chat.group.timeline, one.journal._storage
+    many(one, 12, size=40, a_batch=1)
+    excerpts = [timeline.excerpt(0), timeline.excerpt(5, most=6)]
+    told = [text(excerpt) for excerpt in excerpts]
+    pages = [weakref.ref(place.page) for place in timeline.pages]
+    assert all(isinstance(page(), Page) for page in pages)
+    assert len(pages) == 4
+    if passed:
+        batch(one, ("udp 2", Leave()))
+    monkeypatch.setattr(durable, "RECENT_PAGES", 0)
+    monkeypatch.setattr(durable, "SNAPSHOT_RECORDS", often)
+    many(one, 40, size=40, a_batch=1)
+    gc.collect()
+    assert [page() for page in pages] == [None] * 4
+    assert (timeline.start > timeline.wanted) is passed
+    # At each snapshot it is said what may go.
+    assert [text(excerpt) for excerpt in excerpts] == told
+    excerpts.clear()
+    one.rest()
+    assert next(storage.pages()).number == timeline.wanted == timeline.start
+    assert lines(opened(path).chat, timeline.start) == lines(one.chat, timeline.start)
 
 
 @pytest.mark.usefixtures("small")
@@ -229,7 +276,7 @@ def test_pages_that_could_not_be_stored_are_stored_later() -> None:
         assert one.keep(record) is not storage.failing
     storage.failing = False
     batch(one, ("udp 1", Send("y")))
-    assert sum(isinstance(page, Page) for page in one.chat.group.timeline.pages) <= 4
+    assert sum(isinstance(place.page, Page) for place in one.chat.group.timeline.pages) <= 4
     assert lines(reopened(storage)) == lines(one.chat)
 
 
@@ -391,7 +438,7 @@ def test_a_page_that_cannot_be_brought_back_is_damage(monkeypatch: pytest.Monkey
     many(one, 1_000, size=500)
     first = min(storage.shelf)
     storage.shelf[first] = seal(PAGE, first, b"")
-    assert isinstance(one.chat.group.timeline.pages[0], Shelved)
+    assert isinstance(one.chat.group.timeline.pages[0].page, Shelved)
     with pytest.raises(Damaged, match="makes no sense"):
         lines(one.chat)
     del storage.shelf[first]

@@ -52,7 +52,7 @@ def page(*texts: bytes) -> Page:
     cursor = timeline.open(7)
     for number, text in enumerate(texts):
         timeline.append(text, ord("s"), 10 * number, cursor if number % 2 else None)
-    found = timeline.pages[0]
+    found = timeline.pages[0].page
     assert isinstance(found, Page)
     return found
 

@@ -115,7 +115,8 @@ def test_what_cannot_be_read_counts_too() -> None:
     world.journal.chat.group.timeline._page_bytes = 40
     reader = crowd(world, "198.51.100.1")
     timeline = world.journal.chat.group.timeline
-    timeline.shelve(timeline.closed(0), _unreadable)
+    for place in timeline.closed(0):
+        place.shelve(_unreadable)
     for _ in range(50):
         world.ask(reader, b"5")
     assert reader.replies.count(UNREADABLE) == 3

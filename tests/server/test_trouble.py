@@ -31,8 +31,9 @@ class Damageable:
         self.damaged = True
         self.first_damaged = 0
         full = timeline.closed(0)
-        self._pages = {page.first: page for page in full}
-        timeline.shelve(full, self._bring)
+        self._pages = {place.first: place.load() for place in full}
+        for place in full:
+            place.shelve(self._bring)
 
     def _bring(self, first: int) -> Page:
         if self.damaged and first >= self.first_damaged:

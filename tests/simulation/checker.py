@@ -150,9 +150,9 @@ class Checker:
         for sender, member in group.members.items():
             if member.joined != truth.stays[str(sender)][-1].joined:
                 raise Violation(f"{sender} did not join at {member.joined}")
-        for page in group.timeline.pages:
-            if isinstance(page, Page):
-                self._compare(page)
+        for place in group.timeline.pages:
+            if isinstance(place.page, Page):
+                self._compare(place.page)
 
     def batch_begun(self) -> None:
         """A batch is about to be written. Who is to be sent away by it, is."""
@@ -220,9 +220,9 @@ class Checker:
         if self._end_before is None:
             return
         full = [
-            page
-            for page in journal.chat.group.timeline.pages[:-1]
-            if isinstance(page, Page) and page.stop <= self._end_before
+            place
+            for place in journal.chat.group.timeline.held[:-1]
+            if isinstance(place.page, Page) and place.stop <= self._end_before
         ]
         if len(full) > self._recent_pages:
             raise Violation(f"{len(full)} full pages are in memory")
