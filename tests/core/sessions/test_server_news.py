@@ -3,7 +3,6 @@
 import pytest
 from attrs import evolve
 
-from groupchat.core.pages import Page
 from groupchat.core.sessions import answers
 from groupchat.core.sessions.answers import (
     ANSWER_PAGES,
@@ -13,6 +12,7 @@ from groupchat.core.sessions.answers import (
 )
 from groupchat.core.sessions.replies import Answer, Who
 from groupchat.core.sessions.wire import Mark
+from tests.core.reading import Shelf
 from tests.core.sessions.desk import DATAGRAM, Desk, Visitor, al
 
 
@@ -233,24 +233,17 @@ def test_many_own_events_are_passed_though_only_some_pages_are_looked_at(
     for _ in range(30):
         visitor.answer(b"2 own")
     visitor.desk.plain("Bo", "hi")
-    timeline = visitor.desk.chat.group.timeline
-    pages = {page.first: page for page in timeline.closed(0)}
-    brought: list[int] = []
-
-    def bring(first: int) -> Page:
-        brought.append(first)
-        return pages[first]
-
-    timeline.shelve(list(pages.values()), bring)
+    shelf = Shelf()
+    shelf.put(*visitor.desk.chat.group.timeline.closed(0))
     visitor.mark = Mark(2)
     for ask, bound in (
         (visitor.answer, most),
         (lambda: visitor.desk.answers.has_news(visitor.sender, 2), most),
         (lambda: visitor.pushed(2), ANSWER_PAGES),
     ):
-        brought.clear()
+        shelf.asked.clear()
         ask()
-        assert 0 < len(set(brought)) <= bound
+        assert 0 < len(set(shelf.asked)) <= bound
     assert visitor.read_all()[-1].endswith(b"s Bo: hi")
 
 
