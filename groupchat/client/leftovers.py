@@ -58,9 +58,10 @@ def leftovers(session: Session, slot: Slot, unread: Sequence[bytes], *, more: bo
         more: whether more may follow in the input.
     """
     saved, kept = session.saved, slot.saved
-    under_way = list(filter(None, saved.commands)) if saved else []
+    under_way = list(saved.commands) if saved else []
     if saved and saved.command:
-        under_way[-1] = saved.command
+        under_way[-1:] = [saved.command]
+    under_way = list(filter(None, under_way))  # what was no request is not known any more
     unsent = [*session.unsent, *unread]
     if not slot.kept:
         return Leftovers(unknown=under_way, unsent=unsent, more=more)

@@ -88,6 +88,36 @@ def test_what_was_under_way_can_turn_out_to_be_refused(
 
 
 @POSIX
+@pytest.mark.parametrize(
+    ("lines", "kept"),
+    [(b"6\n", ["6"]), (b"2 hi\n6\n", ["2 hi", "6"])],
+    ids=["alone", "behind a request"],
+)
+def test_what_is_no_request_is_kept_as_well(
+    server: RunningServer, watcher: Member, lines: bytes, kept: list[str]
+) -> None:
+    with Proxy(server.port, GOOD) as proxy:
+        with Program("connect", "127.0.0.1", str(proxy.port)) as program:
+            program.type("1 Alice")
+            assert program.out.next() == "Watcher"
+            proxy.down = True
+            program.stdin.write(lines)
+            program.stdin.flush()
+            assert program.err.next() == "no answer yet, still trying"
+            program.process.send_signal(signal.SIGTERM)
+            assert program.wait() == 0
+            assert program.err.rest() == [
+                f"Not answered yet, and to be asked again the next time: {line}" for line in kept
+            ]
+        proxy.down = False
+        done = run("connect", "127.0.0.1", str(proxy.port), stdin=b"2 ho\n")
+    *_, last = done.stderr.decode().splitlines()
+    assert last == f"Not done, from before: {kept[-1]} (not a request)"
+    said = b"Alice: hi\n" if len(kept) > 1 else b""
+    assert watcher.ask(b"5") == b"Alice has joined\n" + said + b"Alice: ho"
+
+
+@POSIX
 def test_a_join_that_was_under_way_makes_a_member(server: RunningServer, watcher: Member) -> None:
     with Proxy(server.port, GOOD) as proxy:
         with Program("connect", "127.0.0.1", str(proxy.port)) as program:
