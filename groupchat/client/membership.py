@@ -39,7 +39,7 @@ class Membership:
     def note(self, command: bytes) -> None:
         """Take note that *command* has been carried out."""
         if command.startswith((b"1 ", b"3 ")):
-            name = command[2:].decode()
+            name = command[2:].decode(errors="replace")  # a server can call anything done
             self._slot.name = tidy_name(name) or name
             self.is_member = True
         elif command == b"4":

@@ -208,8 +208,8 @@ def _name_in(file: StateFile) -> str | None:
         saved, name = file.read()
     except (OSError, ValueError, Newer):
         return None
-    joins = [command[2:].decode() for command in saved.commands if command.startswith(b"1 ")]
-    return name or next(iter(joins), "")
+    joins = [command[2:] for command in saved.commands if command.startswith(b"1 ")]
+    return name or next(iter(joins), b"").decode(errors="replace")
 
 
 def _stem(server: str) -> str:

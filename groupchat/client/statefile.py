@@ -38,6 +38,7 @@ FILE_BYTES: Final = 65_536
 """Bytes that a file has before it is begun anew."""
 
 _MAX_FILE_BYTES: Final = 1 << 22  # more is not read: it is none of ours
+_ANY_BYTES: Final = "surrogateescape"  # what is not UTF-8 comes back as it was
 _TOKEN: Final = re.compile("[0-9a-f]{32}")
 _KINDS: Final = {
     "name": str,
@@ -151,8 +152,8 @@ def _encode(saved: Saved, name: str, server: str) -> bytes:
         "joined": saved.joined,
         "group": saved.group,
         "said": saved.said,
-        "commands": [command.decode() for command in saved.commands],
-        "command": saved.command.decode(),
+        "commands": [_text(command) for command in saved.commands],
+        "command": _text(saved.command),
     }
     return json.dumps({**fields, "check": _check(fields)}).encode() + b"\n"
 
@@ -181,13 +182,22 @@ def _decode(data: bytes, server: str) -> tuple[Saved, str]:
             fields["position"],
             fields["joined"],
             fields["group"],
-            tuple(command.encode() for command in fields["commands"]),
+            tuple(_bytes(command) for command in fields["commands"]),
             fields["said"],
-            fields["command"].encode(),
+            _bytes(fields["command"]),
         )
         return saved, fields["name"]
     except (KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
         raise ValueError(f"not a session: {error!r}") from error
+
+
+def _text(command: bytes) -> str:
+    """Return *command*, which may be any bytes, so that JSON can hold it, and people read it."""
+    return command.decode(errors=_ANY_BYTES)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode(errors=_ANY_BYTES)
 
 
 def _check(fields: dict[str, Any]) -> str:

@@ -85,6 +85,19 @@ def test_whatever_is_piped_in_is_sent_as_it_is(
     assert news_until(watcher, b"Alice has left the group")[1:-1] == ["Alice: café".encode()]
 
 
+@MODES
+def test_what_is_not_utf8_can_be_the_last_that_is_under_way(
+    server: RunningServer, watcher: Member, mode: str
+) -> None:
+    """The request to leave is asked alone."""
+    piped = b"1 Alice\n2 caf\xe9\n4\n"
+    done = run("connect", mode, "127.0.0.1", str(server.port), stdin=piped)
+    assert (done.stdout, done.returncode) == (b"Watcher\nIllegal request\n", 0)
+    told = ["Not done: 2 caf\ufffd (not a request)"] if mode == "--new" else []
+    assert done.stderr.decode().splitlines() == told
+    assert saw_alice_come_and_leave(watcher)
+
+
 def test_a_line_that_the_transport_cannot_carry_is_told_and_skipped(
     server: RunningServer, watcher: Member
 ) -> None:

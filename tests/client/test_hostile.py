@@ -111,6 +111,12 @@ def test_a_reason_that_is_new_to_us_is_a_refusal() -> None:
     assert done.stdout == b"Illegal request\n"
 
 
+def test_a_join_can_be_called_done_though_its_name_is_none() -> None:
+    with session_server(lambda ask: answering(ask, who=Who(0, 0))) as server:
+        done = run("connect", "127.0.0.1", str(server.port), stdin=b"1 caf\xe9\n")
+    assert (done.stdout, done.stderr, done.returncode) == (b"", b"", 0)
+
+
 @pytest.mark.parametrize(
     "body",
     [b"nonsense\n", b"0 5 s\n", b"x" * 30_000, b"0 5 s " + b"x" * 60_000 + b"\n"],

@@ -90,8 +90,8 @@ def test_what_was_under_way_can_turn_out_to_be_refused(
 @POSIX
 @pytest.mark.parametrize(
     ("lines", "kept"),
-    [(b"6\n", ["6"]), (b"2 hi\n6\n", ["2 hi", "6"])],
-    ids=["alone", "behind a request"],
+    [(b"6\n", ["6"]), (b"2 hi\n6\n", ["2 hi", "6"]), (b"2 caf\xe9\n", ["2 caf\ufffd"])],
+    ids=["alone", "behind a request", "not UTF-8"],
 )
 def test_what_is_no_request_is_kept_as_well(
     server: RunningServer, watcher: Member, lines: bytes, kept: list[str]

@@ -64,6 +64,13 @@ def test_whose_join_was_under_way_has_that_name(take: Taker) -> None:
     assert take(name="Alice").saved == joining
 
 
+def test_a_join_that_is_not_utf8_has_a_name_for_people(take: Taker, told: list[str]) -> None:
+    take.used(Saved("0" * 32, 1, 0, joined=False, commands=(b"1 caf\xe9",)), name="")
+    take()
+    assert take(name="caf\ufffd").saved is None
+    assert told == ["Your session as caf\ufffd is in use; this is a new one."]
+
+
 def test_servers_have_slots_of_their_own(take: Taker) -> None:
     with take("example.org:1") as slot:
         slot.write(SAVED)

@@ -55,6 +55,13 @@ def test_the_whole_of_a_long_message_is_kept(take: Taker) -> None:
     assert take().saved == long
 
 
+def test_a_line_of_any_bytes_is_kept_as_it_is(take: Taker) -> None:
+    line = b"2 " + bytes(range(256)) + "grüß €".encode()
+    odd = evolve(SAVED, commands=(line, b""), command=line)
+    take.used(odd)
+    assert take().saved == odd
+
+
 def test_a_file_does_not_grow_for_ever(take: Taker, folder: Path) -> None:
     slot = take()
     for number in range(1_000):
