@@ -1,6 +1,7 @@
 """The command line: what the options are called, and which parts they put together."""
 
 import os
+import signal
 import sys
 from importlib import import_module
 from typing import Any, Final
@@ -14,10 +15,13 @@ __all__ = ["main"]
 _COMMANDS: Final = ("connect", "demo", "journal", "serve")
 """Each is in the module of its name, and called the same there."""
 
+_INTERRUPTED: Final = 128 + signal.SIGINT  # what shells make of it
+
 
 class _Commands(click.Group):
     """Imports a command when it is asked for: most of the time that a client takes to start would
-    go to what only a server needs. Turns what the system refuses, a full disk say, into one line.
+    go to what only a server needs. Turns what the system refuses, a full disk say, into one line,
+    and a Ctrl-C for which a command has no better use, into its end.
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  as click has it
@@ -27,6 +31,14 @@ class _Commands(click.Group):
         if cmd_name in _COMMANDS:
             self.add_command(getattr(import_module(f"groupchat.cli.{cmd_name}"), cmd_name))
         return super().get_command(ctx, cmd_name)
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  as click has it
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            if sys.stderr is not None and sys.stderr.isatty():
+                click.echo(err=True)  # behind the ^C
+            ctx.exit(_INTERRUPTED)
 
     def main(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401  as click has it
         try:
