@@ -322,7 +322,8 @@ class Conversation:
         begins = first is not None and joins(first)
         if self._ready or (self._keyboard.piped and not begins):
             raise Over(f"the server does not know you{as_name} any more. Connect again. {join}")
-        self._screen.tell(f"The server does not know you{as_name} any more. {join}")
+        what = "This is a new session." if begins else join
+        self._screen.tell(f"The server does not know you{as_name} any more. {what}")
         self._end = End.FORGOTTEN
 
     def _silent(self, silent: Silent) -> None:

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+from tests.cli.scripted import Terminal
 from tests.client.command import TRANSPORTS, connect
 from tests.ports import free_port
 from tests.processes import Program, RunningServer, run, serving
+from tests.transports.recorder import POSIX
 
 
 @TRANSPORTS
@@ -17,10 +19,29 @@ def test_a_server_that_has_forgotten_everything_is_one_line_and_a_new_session(
     with serving("--journal", ":memory:", str(port)) as server:
         assert connect(server, b"1 Alice\n2 hi\n", transport=transport) == (
             "",
-            "The server does not know you as Alice any more. To join again: 1 Alice\n",
+            "The server does not know you as Alice any more. This is a new session.\n",
         )
         assert len(list(sessions.glob("*.json"))) == 1
         assert connect(server)[1] == "Resuming as Alice; nothing new.\n"
+
+
+@POSIX
+def test_at_a_terminal_it_is_said_how_to_join_again() -> None:
+    port = free_port()
+    with serving("--journal", ":memory:", str(port)) as server:
+        connect(server, b"1 Alice\n")
+    with (
+        serving("--journal", ":memory:", str(port)),
+        Terminal("connect", "127.0.0.1", str(port)) as terminal,
+    ):
+        terminal.until(
+            b"The server does not know you as Alice any more. To join again: 1 Alice\r\n"
+        )
+        terminal.until(b"> ")
+        terminal.type(b"1 Alice\r")
+        terminal.until(b"\n> ")
+        terminal.type(b"4\r")
+        assert terminal.wait() == 0
 
 
 def test_what_is_for_a_session_that_was_forgotten_is_for_no_other(sessions: Path) -> None:
