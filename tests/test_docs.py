@@ -269,18 +269,34 @@ def test_what_the_server_says(page: Path, home: Path) -> None:
 
 
 @posix
-def test_make_serve_says_how_to_choose_another_port(server: RunningServer) -> None:
-    folder = Path(sys.executable).parent
-    done = subprocess.run(
-        [need("make"), "-o", ".venv/base", "serve", f"PORT={server.port}", f"BIN={folder}"],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        timeout=DEADLINE,
-        check=False,
-    )
+def test_what_a_second_server_says(home: Path, tmp_path: Path) -> None:
+    page = ROOT / "docs" / "howto" / "network.md"
+    (block,) = (block for block in blocks(page, "text") if "is in use" in block.text)
+    port = free_port()
+    ports = {PORT: str(port), str(int(PORT) + 1): str(port % 65_535 + 1)}
+    command, *_ = block.text.splitlines()
+    with serving(str(port)):
+        shown = run(f"{command.removeprefix('$ ')} {port}", tmp_path)
+    shown = f"{command}\n{shown.replace(str(home), '/home/you/.config')}"
+    assert shown == replaced(block.text, ports)
+
+
+@posix
+@pytest.mark.parametrize("usual", [True, False], ids=["its journal", "its port"])
+def test_make_serve_says_how_to_choose_another_port(usual: bool) -> None:
+    folder, port = Path(sys.executable).parent, free_port()
+    with serving(*([] if usual else ["--journal", ":memory:"]), str(port)):
+        done = subprocess.run(
+            [need("make"), "-o", ".venv/base", "serve", f"PORT={port}", f"BIN={folder}"],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            timeout=DEADLINE,
+            check=False,
+        )
     line = done.stderr.decode().splitlines()[0]
-    assert line.endswith(f"Choose another port: make serve PORT={server.port % 65_535 + 1}")
+    assert ("journal is in use" if usual else f"port {port} (udp) is in use") in line
+    assert line.endswith(f"Choose another port: make serve PORT={port % 65_535 + 1}")
 
 
 def test_the_help_line() -> None:

@@ -36,6 +36,7 @@ from groupchat.journal import (
     Unusable,
     open_journal,
 )
+from groupchat.journal.files import InUse
 from groupchat.journal.retention import FOR_EVER, Retention
 from groupchat.server import NO_LIMITS, Limits, Server
 from groupchat.transports import Listener
@@ -132,7 +133,7 @@ def serve(
     allowed = NO_LIMITS if no_limits else Limits(**limits)
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
         scheduler = _Scheduler(runner.get_loop())
-        with contextlib.closing(_open(path, retain or FOR_EVER, scheduler)) as kept:
+        with contextlib.closing(_open(path, port, retain or FOR_EVER, scheduler)) as kept:
             runner.run(_serve(host, endpoints, port, path, Server(kept, scheduler, allowed)))
     drain_log(LOG_SECONDS)
 
@@ -177,7 +178,7 @@ async def _stop(server: Server, listeners: Sequence[Listener]) -> None:
         await listener.close()
 
 
-def _open(path: Path | None, retain: Retention, scheduler: "_Scheduler") -> Journal:
+def _open(path: Path | None, port: int, retain: Retention, scheduler: "_Scheduler") -> Journal:
     if path is None:
         return MemoryJournal(retain)
     name = printable(path)
@@ -186,6 +187,8 @@ def _open(path: Path | None, retain: Retention, scheduler: "_Scheduler") -> Jour
         with Progress(f"Reading {name}", size) as progress:
             return open_journal(path, scheduler.call_from_thread, retain, progress.add)
     except Unusable as error:
+        if isinstance(error, InUse) and path == default_journal(port):
+            raise click.ClickException(_in_use(name, port)) from error
         raise click.ClickException(printable(f"{error}.")) from error
     except Damaged as error:
         raise click.ClickException(
@@ -279,10 +282,7 @@ def _why(error: OSError, name: str, host: str, port: int) -> str:
     if isinstance(error, socket.gaierror):
         return f"no address is known for the host {host!r}. For this machine: --host 127.0.0.1"
     if error.errno == errno.EADDRINUSE:
-        return (
-            f"port {port} ({name}) is in use; is a server running already? "
-            f"Choose another port: {serving(port % MAX_PORT + 1)}"
-        )
+        return _in_use(f"port {port} ({name})", port)
     if isinstance(error, PermissionError):
         return (
             f"port {port} ({name}) is not allowed for you; ports below 1024 are often reserved. "
@@ -291,6 +291,13 @@ def _why(error: OSError, name: str, host: str, port: int) -> str:
     if error.errno == errno.EADDRNOTAVAIL:
         return f"this machine does not have the address {host}. For any it has: --host 0.0.0.0"
     return f"cannot listen at {host}, port {port} ({name}): {error.strerror or error}"
+
+
+def _in_use(what: str, port: int) -> str:
+    return (
+        f"{what} is in use; is a server running already? "
+        f"Choose another port: {serving(port % MAX_PORT + 1)}"
+    )
 
 
 def _banner(
