@@ -5,7 +5,13 @@ import math
 
 import click
 
-from groupchat.cli.parameters import DEFAULT_PORT, REMOTE_PORT, application_folder, load_transport
+from groupchat.cli.parameters import (
+    DEFAULT_PORT,
+    REMOTE_PORT,
+    SECONDS,
+    application_folder,
+    load_transport,
+)
 from groupchat.client.address import parse
 from groupchat.client.connect import Options, chat
 from groupchat.client.failures import NO_SUCH_HOST, NoAnswer, Trouble
@@ -57,7 +63,7 @@ Examples:
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=SECONDS,
     callback=_number,
     default=Options().timeout,
     show_default=True,

@@ -10,10 +10,12 @@ from attrs import frozen
 from groupchat import transports
 
 __all__ = [
+    "COUNT",
     "DEFAULT_PORT",
     "MAX_PORT",
     "PORT",
     "REMOTE_PORT",
+    "SECONDS",
     "Endpoint",
     "application_folder",
     "default_journal",
@@ -32,11 +34,25 @@ class _Port(click.IntRange):
     name = "port"  # what a word is said not to be
 
 
+class _Number(click.FloatRange):
+    name = "number"
+
+
+class _Count(click.IntRange):
+    name = "number"
+
+
 PORT: Final = _Port(0, MAX_PORT)
 """A port, or 0 for any that is free."""
 
 REMOTE_PORT: Final = _Port(1, MAX_PORT)
 """A port to connect to."""
+
+COUNT: Final = _Count(1)
+"""How many of something, at least one."""
+
+SECONDS: Final = _Number(min=0, min_open=True)
+"""A time."""
 
 
 @frozen

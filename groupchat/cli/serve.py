@@ -18,6 +18,7 @@ import click
 from groupchat import __version__
 from groupchat.cli.log import log_to_stderr
 from groupchat.cli.parameters import (
+    COUNT,
     DEFAULT_PORT,
     MAX_PORT,
     PORT,
@@ -62,7 +63,7 @@ def _limit_options(command: Callable[..., None]) -> Callable[..., None]:
         command = click.option(
             f"--max-{limit.name.replace('_', '-')}",
             limit.name,
-            type=click.IntRange(1),
+            type=COUNT,
             default=limit.default,
             show_default=True,
             metavar="N",

@@ -125,7 +125,7 @@ def test_what_is_not_said_has_a_default(
         (["--plain", "--follow", "localhost"], "leave out --plain"),
         (["--plain", "--new", "localhost"], "leave out --plain"),
         (["--timeout", "0", "localhost"], "0.0 is not in the range"),
-        (["--timeout", "soon", "localhost"], "'soon' is not a valid float"),
+        (["--timeout", "soon", "localhost"], "'soon' is not a valid number."),
         (["--transport", "udp", "udp://localhost:1"], "the URL says it all"),
         (["smoke://localhost:1"], "Invalid value for HOST|URL: no transport 'smoke' is "),
         (["--transport", "smoke", "localhost"], "Invalid value for --transport: no transport "),

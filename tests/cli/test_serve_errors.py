@@ -161,6 +161,7 @@ def test_the_command_to_type_next_is_one_that_works(
         (["--transport", "udp:99999999999999999999"], "is not a port (0 to 65535)."),
         (["--transport", "udp", "--transport", "udp"], "the same transport is there twice"),
         (["--port", "80"], "No such option"),
+        (["--max-members", "many"], "'many' is not a valid number."),
     ],
 )
 def test_a_bad_option_is_one_clear_line(arguments: list[str], what: str) -> None:
