@@ -129,6 +129,8 @@ def serve(
     """
     if len({(point.name, point.port) for point in endpoints}) < len(endpoints):
         raise click.BadParameter("the same transport is there twice.", param_hint="--transport")
+    if journal == "":  # as a path it would be the folder that we are in
+        raise click.BadParameter("it is empty.", param_hint="--journal")
     drain_log = log_to_stderr()
     path = _journal_path(journal, port)
     allowed = NO_LIMITS if no_limits else Limits(**limits)

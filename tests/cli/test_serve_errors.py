@@ -161,6 +161,7 @@ def test_the_command_to_type_next_is_one_that_works(
         (["--transport", "udp:99999999999999999999"], "is not a port (0 to 65535)."),
         (["--transport", "udp", "--transport", "udp"], "the same transport is there twice"),
         (["--port", "80"], "No such option"),
+        (["--journal", ""], "Invalid value for --journal: it is empty."),
         (["--max-members", "many"], "'many' is not a valid number."),
     ],
 )
