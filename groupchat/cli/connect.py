@@ -14,7 +14,7 @@ from groupchat.cli.parameters import (
 )
 from groupchat.client.address import parse
 from groupchat.client.connect import Options, chat
-from groupchat.client.failures import NO_SUCH_HOST, NoAnswer, Trouble
+from groupchat.client.failures import NO_SUCH_HOST, NOT_ALLOWED, NoAnswer, Trouble
 from groupchat.transports import Connection
 
 __all__ = ["connect"]
@@ -134,5 +134,5 @@ class _Kept(click.ClickException):
 
 def _sentence(error: Trouble) -> str:
     why = str(error)
-    question = isinstance(error, NoAnswer) and why != NO_SUCH_HOST
+    question = isinstance(error, NoAnswer) and why not in {NO_SUCH_HOST, NOT_ALLOWED}
     return f"{why[:1].lower()}{why[1:]}.{' Is the server running?' if question else ''}"

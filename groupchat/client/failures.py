@@ -3,9 +3,10 @@
 import socket
 from typing import Final
 
-__all__ = ["NO_SUCH_HOST", "NoAnswer", "Over", "Trouble", "reason"]
+__all__ = ["NOT_ALLOWED", "NO_SUCH_HOST", "NoAnswer", "Over", "Trouble", "reason"]
 
 NO_SUCH_HOST: Final = "no such host"
+NOT_ALLOWED: Final = "this machine lets nobody send there"  # to the broadcast address, say
 
 
 class Trouble(Exception):
@@ -28,6 +29,8 @@ def reason(error: OSError) -> str:
     """Return what *error*, of the network, means."""
     if isinstance(error, socket.gaierror):
         return NO_SUCH_HOST
+    if isinstance(error, PermissionError):
+        return NOT_ALLOWED
     if isinstance(error, ConnectionRefusedError):
         return "connection refused"  # asyncio has words of its own for it
     return error.strerror or str(error) or "no answer"

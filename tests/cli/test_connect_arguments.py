@@ -152,6 +152,17 @@ def test_an_unknown_host_is_one_clear_line(host: str, transport: str) -> None:
     assert done.stderr.decode() == f"Error: {transport}://{host}:1: no such host.\n"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have other words for it")
+@pytest.mark.parametrize("mode", ["--new", "--plain"])
+def test_an_address_that_is_not_for_us_is_one_clear_line(mode: str) -> None:
+    done = run("connect", mode, "255.255.255.255", "9", stdin=b"5\n")
+    assert (done.stdout, done.returncode) == (b"", 1)
+    assert done.stderr.decode().splitlines() == [
+        "Not sent: 1 line: 5",
+        "Error: udp://255.255.255.255:9: this machine lets nobody send there.",
+    ]
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["connect", "--help"]])
 def test_help_that_cannot_be_written_is_one_clear_line(arguments: list[str]) -> None:
