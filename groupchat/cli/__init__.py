@@ -1,5 +1,6 @@
 """The command line: what the options are called, and which parts they put together."""
 
+import errno
 import os
 import signal
 import sys
@@ -15,6 +16,7 @@ __all__ = ["main"]
 _COMMANDS: Final = ("connect", "demo", "journal", "serve")
 """Each is in the module of its name, and called the same there."""
 
+_FULL: Final = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 _INTERRUPTED: Final = 128 + signal.SIGINT  # what shells make of it
 
 
@@ -46,7 +48,10 @@ class _Commands(click.Group):
         except OSError as error:
             if sys.stdout is not None:  # let nothing at our exit fail again
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            failure = click.ClickException(error.strerror or str(error))
+            why = error.strerror or str(error)
+            # Of all the files that can be on a full disk, the others have messages of their own.
+            full = error.errno in _FULL
+            failure = click.ClickException(f"the output cannot be written: {why}" if full else why)
             failure.show()
             sys.exit(failure.exit_code)
 

@@ -174,7 +174,10 @@ def test_help_that_cannot_be_written_is_one_clear_line(arguments: list[str]) -> 
             timeout=DEADLINE,
             check=False,
         )
-    assert (done.stderr, done.returncode) == (b"Error: No space left on device\n", 1)
+    assert (done.stderr, done.returncode) == (
+        b"Error: the output cannot be written: No space left on device\n",
+        1,
+    )
 
 
 @pytest.mark.skipif(sys.platform in {"win32", "darwin"}, reason="there it is another variable")

@@ -163,7 +163,10 @@ def test_a_full_disk_is_one_clear_line_and_leaves_the_group(
             check=False,
         )
     assert done.returncode == 1
-    assert done.stderr == b"Not sent: 1 line: 5\nError: No space left on device\n"
+    assert (
+        done.stderr
+        == b"Not sent: 1 line: 5\nError: the output cannot be written: No space left on device\n"
+    )
     assert saw_alice_come_and_leave(watcher)
 
 

@@ -392,7 +392,10 @@ def test_a_full_disk_is_one_clear_line(command: str, path: Path) -> None:
             timeout=DEADLINE,
             check=False,
         )
-    assert (done.returncode, done.stderr) == (1, b"Error: No space left on device\n")
+    assert (done.returncode, done.stderr) == (
+        1,
+        b"Error: the output cannot be written: No space left on device\n",
+    )
 
 
 def test_by_port_it_is_the_journal_of_the_server_there(own_sessions: Path) -> None:

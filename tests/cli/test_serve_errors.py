@@ -194,7 +194,10 @@ def test_a_full_disk_is_one_clear_line() -> None:
             timeout=DEADLINE,
             check=False,
         )
-    assert (done.stderr, done.returncode) == (b"Error: No space left on device\n", 1)
+    assert (done.stderr, done.returncode) == (
+        b"Error: the output cannot be written: No space left on device\n",
+        1,
+    )
 
 
 def test_the_help_shows_examples_and_the_version_is_told() -> None:

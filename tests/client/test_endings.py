@@ -288,7 +288,7 @@ def test_a_full_disk_is_one_clear_line_and_the_next_shows_it(
     assert done.returncode == 1
     assert done.stderr.decode().splitlines() == [
         "Resuming as Alice; 1 new.",
-        "Error: No space left on device",
+        "Error: the output cannot be written: No space left on device",
     ]
     assert connect(server, b"5\n") == ["Watcher: hi"]
 
