@@ -1,5 +1,7 @@
 """``groupchat connect`` by sessions, at a terminal."""
 
+from pathlib import Path
+
 import pytest
 
 from groupchat.client.conversation import HELP
@@ -58,6 +60,23 @@ def test_at_a_terminal_a_refusal_has_a_reason(server: RunningServer, watcher: Me
         terminal.until(b"Watcher\r\n> ")
         terminal.type(b"1 Alice\r")
         terminal.until(b"Illegal request\r\n(already a member)\r\n> ")
+        terminal.type(b"4\r")
+        assert terminal.wait() == 0
+
+
+@POSIX
+def test_at_a_terminal_what_is_not_utf8_is_refused_and_it_goes_on(
+    server: RunningServer, tmp_path: Path
+) -> None:
+    """Without line editing, which would drop the odd byte before we see it."""
+    (tmp_path / "readline.py").write_text("raise ImportError('not in this Python')\n")
+    environment = {"PYTHONIOENCODING": "utf-8:strict", "PYTHONPATH": str(tmp_path)}
+    with Terminal("connect", "127.0.0.1", str(server.port), env=environment) as terminal:
+        terminal.until(b"> ")
+        terminal.type(b"1 Alice\r")
+        terminal.until(b"\n> ")
+        terminal.type(b"2 caf\xe9\r")
+        terminal.until(b"Illegal request\r\n(not a request)\r\n> ")
         terminal.type(b"4\r")
         assert terminal.wait() == 0
 
