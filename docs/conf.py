@@ -101,6 +101,7 @@ UNITS = {
     "MESSAGES": "messages",
     "RECORDS": "records",
     "PAGES": "pages",
+    "SPANS": "runs of events",
     "REFUSALS": "replies",
     "ADDRESSES": "addresses",
     "SOURCES": "addresses",

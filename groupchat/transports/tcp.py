@@ -17,7 +17,7 @@ from groupchat.transports.tcp_connection import SILENCE_SECONDS, TCPConnection
 from groupchat.transports.tcp_peer import READ_BYTES, TCPPeer
 from groupchat.transports.tcp_watch import CLOSING_SECONDS
 
-__all__ = ["ACCEPT_AGAIN_SECONDS", "CONNECTIONS_A_WAKE_UP", "TCP"]
+__all__ = ["ACCEPT_AGAIN_SECONDS", "CONNECTIONS_A_WAKE_UP", "QUEUED_BYTES", "TCP"]
 
 log = logging.getLogger("groupchat")
 
@@ -26,6 +26,12 @@ CONNECTIONS_A_WAKE_UP: Final = 16
 
 ACCEPT_AGAIN_SECONDS: Final = 1.0
 """Seconds without accepting anybody after the system had no room for one more connection."""
+
+QUEUED_BYTES: Final = 131_072
+"""Bytes that the system takes for a connection before they are sent. By itself, Linux takes some
+megabytes for one who does not read. It bounds nothing of what is on its way."""
+
+_NOTSENT_LOWAT: Final[int | None] = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 
 
 class TCP:
@@ -121,6 +127,8 @@ class _Listener:
                 # What is written is whole, and must not wait until the last is acknowledged
                 # (J. Nagle, RFC 896). asyncio sees to that only for sockets that it has made.
                 connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if _NOTSENT_LOWAT is not None:
+                    connected.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, QUEUED_BYTES)
             task = self._loop.create_task(self._begin(peer, connected))
             self._beginning.add(task)
             task.add_done_callback(self._beginning.discard)

@@ -55,6 +55,13 @@ BUGS = [
         "tests/transports/test_tcp_lines.py -k does_not_end",
     ),
     Bug(
+        "the system keeps little for who does not read",
+        "transports/tcp.py",
+        "if _NOTSENT_LOWAT is not None:",
+        "if False:",
+        "tests/transports/test_tcp_back_pressure.py -k keeps_little",
+    ),
+    Bug(
         "no web page speaks by a browser",
         "transports/tcp_peer.py",
         "if _HTTP.match(line):",

@@ -4,14 +4,15 @@ import asyncio
 import contextlib
 import itertools
 import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from groupchat.transports import tcp
-from groupchat.transports.tcp import TCP
-from groupchat.transports.tcp_peer import UNANSWERED_LINES
+from groupchat.transports.tcp import QUEUED_BYTES, TCP
+from groupchat.transports.tcp_peer import READ_BYTES, UNANSWERED_LINES, TCPPeer
 from tests.processes import DEADLINE, RunningServer, TcpMember, serving
 from tests.transports.recorder import Recorder, connected, in_loop, listening, soon
 
@@ -86,6 +87,24 @@ def test_a_server_ends_though_a_client_does_not_read() -> None:
         stalled.socket.sendall(b"5\n" * 10)
         assert stalled.stream.peek(1)  # it is being answered
         assert server.stop() == 0
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_NOTSENT_LOWAT"), reason="nothing can be asked of it")
+@in_loop
+async def test_the_system_keeps_little_for_who_does_not_read() -> None:
+    """By itself it would take megabytes, for any number of readers."""
+    service = Recorder()
+    taken = itertools.count()
+    async with listening(TCP(), service) as listener:
+        with socket.create_connection(("127.0.0.1", listener.port)) as reader:
+            reader.sendall(b"x\n")
+            await soon(lambda: bool(service.requests))
+            peer = service.peers[0]
+            assert isinstance(peer, TCPPeer)
+            peer.reply(b"x" * READ_BYTES for _ in range(1_000) if next(taken) >= 0)
+            await soon(lambda: not peer._writable)
+            # What is in the reader's own buffer, and in ours, is among it.
+            assert next(taken) * READ_BYTES < 8 * QUEUED_BYTES
 
 
 @in_loop
