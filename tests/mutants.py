@@ -41,6 +41,7 @@ EQUIVALENT = {
         "elif begin.offset or (begin >= self.mark and answer.number == 0):",
         "if news is None or not (answer.stop >= self.mark or joined):",
         "if done <= count:",
+        "if place.first > stop:",
         "if member.cursor.position <= standing <= self.timeline.end:",
         "if not self._standing or position <= self._lowest:",
         "if self._acknowledge_at is None or self._acknowledge_at >= due:",
@@ -76,6 +77,10 @@ EQUIVALENT = {
     ),
     "another name of the same digest": (
         'digest = hmac.digest(self._secret, f"{period} {address}".encode(), "SHA256")',
+    ),
+    "they are put together again as they are": (
+        'session = _Session(token, last.number, tuple(results.split(None)), asked)',
+        'session = _Session(token, last.number, tuple(results.split("XX,XX")), asked)',
     ),
     "commands that differ give another sum with any separator": (
         'return crc32(b"XX\\nXX".join(commands))',

@@ -160,8 +160,6 @@ class Answers:
         if shared is not None and self._is_for(shared, member, position):
             return shared
         end = group.timeline.end
-        if position >= end:
-            return None
         _, stop, body = self._news(member, Mark(position), self._room(None), whole=True)
         if not body and stop.position >= end:
             return None  # but if there is more to be looked at, he is told that he has passed these
@@ -181,8 +179,8 @@ class Answers:
         if member is None:
             return False
         excerpt = self._excerpt(member, max(member.cursor.position, position), whole=False)
-        more = excerpt.stop < group.timeline.end
-        return bool(excerpt.removed) or any(True for _ in excerpt) or more
+        found = bool(excerpt.removed) or any(True for _ in excerpt)
+        return found or excerpt.stop < group.timeline.end
 
     def _is_for(self, shared: Pushed, member: Member, position: int) -> bool:
         """Whether what was pushed last is what *member* has to be told from *position* on."""

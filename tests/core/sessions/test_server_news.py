@@ -208,6 +208,7 @@ def test_many_own_events_are_passed_though_only_some_are_looked_at(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(answers, "ANSWER_EVENTS", 3)
+    monkeypatch.setattr(answers, "DATAGRAM_EVENTS", 3)
     visitor = al(datagram=None)
     visitor.desk.plain("Bo")
     for _ in range(10):
