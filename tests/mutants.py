@@ -79,7 +79,7 @@ EQUIVALENT = {
         'digest = hmac.digest(self._secret, f"{period} {address}".encode(), "SHA256")',
     ),
     "they are put together again as they are": (
-        'session = _Session(token, last.number, tuple(results.split(None)), asked)',
+        "session = _Session(token, last.number, tuple(results.split(None)), asked)",
         'session = _Session(token, last.number, tuple(results.split("XX,XX")), asked)',
     ),
     "commands that differ give another sum with any separator": (

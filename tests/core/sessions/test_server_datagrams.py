@@ -159,7 +159,7 @@ def test_whatever_is_said_is_put_together_byte_for_byte(
 def test_what_was_dropped_is_told_as_a_line_in_its_place(datagram: int | None) -> None:
     visitor = al(page_bytes=500, datagram=datagram)
     visitor.desk.keep()
-    visitor.desk.plain("Bo", *"abcde", *["x" * 80] * 20)
+    visitor.desk.plain("Bo", *"abcde", *["x" * 8] * 80)
     visitor.desk.drop(5)
     answer = visitor.ask()
     assert answer.body.count(b"\n") > 8
