@@ -92,7 +92,7 @@ BUGS = (
     Bug(
         "carries out what has been overtaken",
         "groupchat.core.sessions.server:Sessions._ask",
-        "if ask.number < session.number or not self._may_be_repeat(ask, session):",
+        "if ask.number < session.number or not _may_be_repeat(ask, session):",
         "if False:",
     ),
     Bug(

@@ -138,15 +138,16 @@ class Disk:
         self._call = self.world.call_later(took, lambda: self._report(done, None, life))
 
     def _fail_late(self, done: Done, error: OSError, life: Life) -> None:
-        def undo() -> None:
-            if self.world.chance(self.health.stubborn):
-                self.world.counts["writes not made void at once"] += 1
-                self._call = self.world.call_later(VOID_TIME, undo)
-            else:
-                self.void()
-                self._report(done, error, life)
+        took = self.world.between(0, 2_000)
+        self._call = self.world.call_later(took, lambda: self._undo(done, error, life))
 
-        self._call = self.world.call_later(self.world.between(0, 2_000), undo)
+    def _undo(self, done: Done, error: OSError, life: Life) -> None:
+        if self.world.chance(self.health.stubborn):
+            self.world.counts["writes not made void at once"] += 1
+            self._call = self.world.call_later(VOID_TIME, lambda: self._undo(done, error, life))
+        else:
+            self.void()
+            self._report(done, error, life)
 
     def _report(self, done: Done, error: OSError | None, life: Life) -> None:
         self._call = None
