@@ -78,13 +78,6 @@ EQUIVALENT = {
     "another name of the same digest": (
         'digest = hmac.digest(self._secret, f"{period} {address}".encode(), "SHA256")',
     ),
-    "they are put together again as they are": (
-        "session = _Session(token, last.number, tuple(results.split(None)), asked)",
-        'session = _Session(token, last.number, tuple(results.split("XX,XX")), asked)',
-    ),
-    "commands that differ give another sum with any separator": (
-        'return crc32(b"XX\\nXX".join(commands))',
-    ),
 }
 REASONS = {line: why for why, lines in EQUIVALENT.items() for line in lines}
 # By what the changed line has lost.

@@ -4,7 +4,7 @@ What lives here: what a record holds, and its text, which is what a journal keep
 read in it. A record is one line of UTF-8 with five fields, a tab between two of them::
 
     1763848800123   udp 127.0.0.1:40001   12   1024       2 Hi all
-    1763848800125   session 5f0c...       14   #7 done,done 88233eec   2 Hello <RS> 2 Hi
+    1763848800125   session 5f0c...       14   #7 done,done 1d430fae   2 Hello <RS> 2 Hi
 
 ===========  ===========================================================================
 field        what it is

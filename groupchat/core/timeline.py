@@ -93,20 +93,14 @@ class Timeline:
         return max(self._dropped, self._pages[0].first)
 
     @property
-    def wanted(self) -> int:
-        """The first position of the oldest page that may be brought back: one that is kept, or one
-        in an excerpt that somebody has not read to its end."""
-        return self.held[0].first
-
-    @property
     def pages(self) -> Sequence[Place]:
         """All that is kept, in order. The last one is still being filled."""
         return self._pages
 
     @property
     def held(self) -> list[Place]:
-        """All that is kept, and what is in excerpts that somebody has not read to their end, in
-        order."""
+        """All pages that may be brought back, in order: those that are kept, and those in excerpts
+        that somebody has not read to their end."""
         return sorted(self._forgotten, key=attrgetter("page.first")) + self._pages
 
     def open(self, author: int, position: int | None = None) -> Cursor:

@@ -186,11 +186,13 @@ class DurableJournal:
         timeline, end = self.chat.group.timeline, self._end
         pages = self._unwritten()
         state = State(end.number, end.checksum, end.records, self.chat.snapshot())
+        first_page = timeline.pages[0].first
         what = Write(
             batch,
             list(map(page_row, pages)),
             state_row(SNAPSHOT, state),
-            timeline.wanted,
+            first_page,
+            [place.first for place in timeline.held if place.first < first_page],
             base.row if base else None,
         )
         return what, pages

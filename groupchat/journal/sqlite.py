@@ -308,7 +308,10 @@ def put(connection: sqlite3.Connection, what: Write) -> None:
         execute("DELETE FROM snapshot")
         _insert(connection, "snapshot", what.snapshot, text=True)
     if what.first_page is not None:
-        execute("DELETE FROM pages WHERE first < ?", (what.first_page,))
+        spared = ",".join(map(str, what.spared))
+        execute(
+            f"DELETE FROM pages WHERE first < ? AND first NOT IN ({spared})", (what.first_page,)
+        )
     if what.base:
         execute("DELETE FROM base")
         _insert(connection, "base", what.base, text=True)

@@ -39,7 +39,9 @@ class Write:
     snapshot: Row | None = None
     """Replaces the one before. Its number is that of the last batch that it contains."""
     first_page: int | None = None
-    """No page before this is needed any more."""
+    """No page before this is needed any more, but those that are spared."""
+    spared: Sequence[int] = ()
+    """First positions of pages that a reply has yet to show, though everybody has passed them."""
     base: Row | None = None
     """Replaces the one before. Batches up to its number are not needed any more."""
 

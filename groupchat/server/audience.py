@@ -14,6 +14,7 @@ What has to be read back from a damaged journal cannot be told. Whoever asks for
 and everybody else notices nothing.
 """
 
+import itertools
 import logging
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -49,8 +50,8 @@ class _Follower:
     sender: str
     token: str
     peer: Peer
-    latest: tuple[int, int]
-    """The number and the try of his last request on this connection."""
+    latest: int
+    """The number of his last request on this connection."""
     position: int = 0
     """All before this has been told him on this connection."""
     looked: int = 0
@@ -87,6 +88,12 @@ class Audience:
         self._held_at: dict[Peer, _Held] = {}
         self._followers: dict[str, _Follower] = {}
         self._followers_at: dict[Peer, _Follower] = {}
+        self._came: dict[Peer, int] = {}  # connections, with how many had come by then
+        self._numbers = itertools.count(1)
+
+    def come(self, peer: Peer) -> None:
+        """Take note of a connection."""
+        self._came[peer] = next(self._numbers)
 
     def answer(self, heard: Heard, peer: Peer) -> None:
         """Answer *heard*, now or later. Whatever was held for the same session, or on the same
@@ -131,6 +138,11 @@ class Audience:
 
     def gone(self, peer: Peer) -> None:
         """Forget *peer*."""
+        self._came.pop(peer, None)
+        self._leave(peer)
+
+    def _leave(self, peer: Peer) -> None:
+        """Have nobody wait or follow by the connection *peer* any more."""
         self._let_go(peer)
         if peer in self._followers_at:
             self._forget(self._followers_at[peer])
@@ -146,11 +158,18 @@ class Audience:
         self._followers_at.clear()
 
     def _is_late(self, heard: Heard, peer: Peer) -> bool:
-        """Whether *heard* is an earlier try of what has been asked again by another way."""
+        """Whether *heard* comes by a way that its sender has given up: he has asked it again by a
+        newer connection, where he waits or follows."""
         held, follower = self._held.get(heard.sender), self._followers.get(heard.sender)
-        now = _try_of(heard)
-        return (held is not None and held.peer is not peer and now < _try_of(held.heard)) or (
-            follower is not None and follower.peer is not peer and now < follower.latest
+        number, came = heard.ask.number, self._came.get(peer, 0)
+        return (
+            held is not None
+            and number <= held.heard.ask.number
+            and came < self._came.get(held.peer, 0)
+        ) or (
+            follower is not None
+            and number <= follower.latest
+            and came < self._came.get(follower.peer, 0)
         )
 
     # Requests that are held.
@@ -182,7 +201,7 @@ class Audience:
             self._follow(heard, peer)
         follower = self._follower(heard.sender, peer)
         if follower is not None:
-            follower.latest = _try_of(heard)
+            follower.latest = heard.ask.number
             follower.under_way += 1
         # What was asked may be long, and has been carried out.
         heard = evolve(heard, ask=evolve(heard.ask, commands=()))
@@ -235,8 +254,8 @@ class Audience:
 
     def _follow(self, heard: Heard, peer: Peer) -> None:
         if self._follower(heard.sender, peer) is None:
-            self.gone(peer)  # whoever has followed by this connection
-            follower = _Follower(heard.sender, heard.ask.token, peer, _try_of(heard))
+            self._leave(peer)  # whoever has followed by this connection
+            follower = _Follower(heard.sender, heard.ask.token, peer, heard.ask.number)
             self._followers[heard.sender] = self._followers_at[peer] = follower
 
     def _forget(self, follower: _Follower) -> None:
@@ -293,7 +312,3 @@ class Audience:
         if pushed is not None:
             follower.position = pushed.stop
             yield pushed.encode(follower.token)
-
-
-def _try_of(heard: Heard) -> tuple[int, int]:
-    return heard.ask.number, heard.ask.tries

@@ -138,8 +138,10 @@ class Batch:
         step.what = command
         if not isinstance(command, Refused | Update):
             step.record = self._record(peer.sender, command, self._budget(step, peer))
-        if peer.datagram is None and not isinstance(command, Refused | Leave):
-            self._count_pages(peer.sender, _REPLY_PAGES)
+        if not isinstance(command, Refused | Leave):
+            self._count_pages(
+                peer.sender, _REPLY_PAGES if peer.datagram is None else DATAGRAM_PAGES
+            )
 
     def _count_pages(self, sender: str, most: int, told: int = 0) -> None:
         """Count what *sender* is to be told, from so many pages at the *most*, who has been told

@@ -121,6 +121,7 @@ class Server:
         reception = UNWANTED if self._over or ghost else self._gate.come(peer)
         if reception.wanted:
             self._silence.come(peer)
+            self._audience.come(peer)
         else:
             self._quiet.say(f"no more connections for {peer.sender}", logging.WARNING)
         return reception

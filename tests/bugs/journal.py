@@ -13,6 +13,20 @@ BUGS = [
         "tests/journal/test_durable.py -k old_pages",
     ),
     Bug(
+        "a reply that waits keeps no pages on the disk but its own",
+        "journal/durable.py",
+        "            first_page,\n            [place",
+        "            timeline.held[0].first,\n            [place",
+        "tests/journal/test_durable.py -k none_that_come_later",
+    ),
+    Bug(
+        "a page that a reply has yet to show stays on the disk",
+        "journal/sqlite.py",
+        " AND first NOT IN ({spared})",
+        "",
+        "tests/journal/test_durable.py -k reply_that_waits",
+    ),
+    Bug(
         "what leaves memory is stored, whoever has yet to read it",
         "journal/durable.py",
         "held = self.chat.group.timeline.held",

@@ -191,7 +191,7 @@ BUGS = [
         "tests/server/test_operations.py -k an_update",
     ),
     Bug(
-        "a late copy of an earlier try does not end following",
+        "a late copy by an older connection does not end following",
         "server/audience.py",
         "        if self._is_late(heard, peer):",
         "        if False:",

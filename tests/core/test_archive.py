@@ -97,17 +97,17 @@ def test_what_everybody_has_passed_but_one_has_yet_to_read_can_be_put_away_too()
     timeline.advance(cursor, 9)
     append(timeline, b"9", b"10", b"11", b"12")
     assert [place.first for place in timeline.pages] == [8, 12]
-    assert timeline.wanted == 0
+    assert timeline.held[0].first == 0
     assert [place.first for place in timeline.held] == [0, 4, 8, 12]
     assert [place.first for place in timeline.closed(1)] == [0, 4]
     shelf = Shelf()
     shelf.put(*timeline.closed(0))
     assert timeline.closed(0) == []
-    assert timeline.wanted == 0
+    assert timeline.held[0].first == 0
     assert text(excerpt) == b"1\n2\n3\n4\n5\n6\n7\n8\n"
     assert shelf.asked == [0, 4, 8]
     del excerpt
-    assert timeline.wanted == 8
+    assert timeline.held[0].first == 8
 
 
 def test_what_is_forgotten_before_it_is_put_away_can_be_read_all_the_same() -> None:
@@ -209,20 +209,20 @@ def test_pages_may_be_asked_for_as_long_as_somebody_has_yet_to_read_them() -> No
     """Although they are dropped from the timeline; until then a shelf must keep them."""
     timeline = filled(14)
     cursor = timeline.open(author=1, position=1)
-    assert timeline.wanted == 0
+    assert timeline.held[0].first == 0
     shelf = Shelf()
     shelf.put(*timeline.closed(0))
-    assert timeline.wanted == 0
+    assert timeline.held[0].first == 0
     excerpt = timeline.pending(cursor)
     reading = timeline.excerpt(5)
     timeline.drop(13, time=1)
     assert timeline.pages[0].first == 12
-    assert timeline.wanted == 0
+    assert timeline.held[0].first == 0
     assert text(excerpt) == b"1\n2\n3\n4\n5\n6\n7\n8\n9\n10\n11\n12\n13\n"
     del excerpt
-    assert timeline.wanted == 4
+    assert timeline.held[0].first == 4
     del reading
-    assert timeline.wanted == 12
+    assert timeline.held[0].first == 12
 
 
 def test_pages_that_a_timeline_began_with_may_be_asked_for_too() -> None:
@@ -232,7 +232,7 @@ def test_pages_that_a_timeline_began_with_may_be_asked_for_too() -> None:
     after = Timeline(8, end=10, pages=[place.page for place in before.pages])
     reading = after.excerpt(1)
     after.drop(9, time=1)
-    assert (after.pages[0].first, after.wanted) == (8, 0)
+    assert (after.pages[0].first, after.held[0].first) == (8, 0)
     assert text(reading) == b"1\n2\n3\n4\n5\n6\n7\n8\n9\n"
 
 

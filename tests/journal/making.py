@@ -62,7 +62,9 @@ class Kept:
         self.shelf |= {row.number: row for row in what.pages}
         self.newest = what.snapshot or self.newest
         if what.first_page is not None:
-            self.shelf = {n: row for n, row in self.shelf.items() if n >= what.first_page}
+            self.shelf = {
+                n: row for n, row in self.shelf.items() if n >= what.first_page or n in what.spared
+            }
         if what.base:
             self.oldest = what.base
             self.rows = {n: row for n, row in self.rows.items() if n > what.base.number}

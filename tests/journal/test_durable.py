@@ -243,13 +243,32 @@ def test_a_reply_that_waits_keeps_no_page_in_memory_but_what_it_needs_is_stored(
     many(one, 40, size=40, a_batch=1)
     gc.collect()
     assert [page() for page in pages] == [None] * 4
-    assert (timeline.start > timeline.wanted) is passed
+    assert (timeline.start > timeline.held[0].first) is passed
     # At each snapshot it is said what may go.
     assert [text(excerpt) for excerpt in excerpts] == told
     excerpts.clear()
     one.rest()
-    assert next(storage.pages()).number == timeline.wanted == timeline.start
+    assert next(storage.pages()).number == timeline.held[0].first == timeline.start
     assert lines(opened(path).chat, timeline.start) == lines(one.chat, timeline.start)
+
+
+@pytest.mark.usefixtures("small")
+def test_a_reply_that_waits_keeps_its_own_pages_and_none_that_come_later(path: Path) -> None:
+    """They would be counted for the size that may be kept, and others' messages go instead."""
+    one = journal(path)
+    storage, timeline = one.journal._storage, one.chat.group.timeline
+    many(one, 2, size=40, a_batch=1)
+    waits = timeline.excerpt(timeline.end - 1)
+    told = text(waits)
+    many(one, 100, size=40, a_batch=1)
+    batch(one, ("udp 2", Leave()))
+    many(one, 10, size=40, a_batch=1)
+    one.rest()
+    assert 1 < len(list(storage.pages())) < 6
+    assert text(waits) == told
+    del waits
+    one.rest()
+    assert next(storage.pages()).number == timeline.start
 
 
 @pytest.mark.usefixtures("small")

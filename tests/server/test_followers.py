@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable
 
 import pytest
-from attrs import evolve
 
 from groupchat.core.sessions import answers
 from groupchat.core.sessions.replies import Answer, Opened, decode_reply
@@ -144,21 +143,44 @@ def test_who_asks_by_another_way_is_followed_no_more_by_the_first(
     assert len(first.pushed) == 1
 
 
-def test_a_late_copy_of_an_earlier_try_does_not_end_following(world: World, bob: Recorder) -> None:
-    """Its connection has been given up, and so nobody would notice."""
+def test_a_late_copy_by_an_older_connection_does_not_end_following(
+    world: World, bob: Recorder
+) -> None:
+    """That one has been given up, and so nobody would notice."""
     alice = Listener(world, "Alice")
     first, alice.peer = alice.peer, Recorder("tcp elsewhere")
+    for peer in (first, alice.peer):
+        assert world.server.come(peer).wanted
     request = alice.next(b"2 hi", follow=True)
-    alice.asked(evolve(request, tries=2))
+    alice.asked(request)
     world.ask(first, request.encode())
     world.ask(bob, b"2 one")
     assert (alice.pushes(), first.pushed) == ([b"Bob: one"], [])
     answer = decode_reply(first.replies[-1] or b"", alice.token)
     assert isinstance(answer, Answer)
     assert answer.results == ("done",)
-    world.ask(first, evolve(request, tries=2).encode())  # perhaps no copy, but where he is now
+    stray = Recorder("udp elsewhere", 65_507)
+    world.ask(stray, request.encode())
     world.ask(bob, b"2 two")
-    assert (len(alice.peer.pushed), len(first.pushed)) == (1, 1)
+    assert (len(alice.peer.pushed), first.pushed, stray.pushed) == (1, [], [])
+    world.takes_more(alice.peer)
+    assert alice.pushes() == [b"Bob: one", b"Bob: two"]
+    world.server.gone(alice.peer)
+    world.ask(first, request.encode())  # then it is the way that he has
+    world.ask(bob, b"2 three")
+    assert len(first.pushed) == 1
+
+
+def test_by_a_newer_connection_a_repeat_moves_him_there(world: World, bob: Recorder) -> None:
+    alice = Listener(world, "Alice")
+    first, alice.peer = alice.peer, Recorder("tcp elsewhere")
+    for peer in (first, alice.peer):
+        assert world.server.come(peer).wanted
+    request = alice.next(follow=True)
+    world.ask(first, request.encode())
+    alice.asked(request)
+    world.ask(bob, b"2 one")
+    assert (alice.pushes(), first.pushed) == ([b"Bob: one"], [])
 
 
 def test_who_is_gone_follows_no_more(world: World, bob: Recorder) -> None:

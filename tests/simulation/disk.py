@@ -171,7 +171,8 @@ class Disk:
             files.size += len(what.snapshot.body) - _length(files.snapshot)
             files.snapshot = what.snapshot
         if what.first_page is not None:
-            for first in [first for first in files.pages if first < what.first_page]:
+            passed = [first for first in files.pages if first < what.first_page]
+            for first in [first for first in passed if first not in what.spared]:
                 files.size -= len(files.pages.pop(first).body) + ROW_BYTES
         if what.base is not None:
             self.world.counts["bases"] += 1

@@ -31,7 +31,7 @@ from groupchat.core.chat import Chat
 from groupchat.core.commands import Command, Update
 from groupchat.core.group import Draft
 from groupchat.core.plain import MAX_REQUEST_BYTES, decode
-from groupchat.core.records import Record
+from groupchat.core.records import SEPARATOR, Record
 from groupchat.core.replies import Reason, Refused
 from groupchat.core.sessions.answers import Heard
 from groupchat.core.sessions.replies import (
@@ -62,6 +62,7 @@ OPEN_SESSIONS: Final = 10_000
 
 _TOKEN: Final = slice(SEAL_BYTES, SEAL_BYTES + 32)  # where it stands in a request
 _GROUPS: Final = ("main",)
+_SEPARATOR: Final = SEPARATOR.encode()
 
 
 @define(eq=False)
@@ -277,11 +278,15 @@ class Sessions:
 
 def _may_be_repeat(ask: Ask, session: _Session) -> bool:
     """Whether *ask*, if it has the number of the last request, asks for the same."""
-    return ask.number != session.number or session.asked in {"", _sum(ask.commands)}
+    if ask.number != session.number:
+        return True
+    if session.asked:
+        return session.asked == _sum(ask.commands)
+    return len(ask.commands) == len(session.results or ())
 
 
 def _sum(commands: Sequence[bytes]) -> str:
-    return format(crc32(b"\n".join(commands)), "08x")
+    return format(crc32(_SEPARATOR.join(commands)), "08x")
 
 
 def sender_of(token: bytes) -> str:

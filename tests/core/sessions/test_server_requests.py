@@ -6,6 +6,7 @@ import re
 from zlib import crc32
 
 import pytest
+from attrs import evolve
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -67,7 +68,7 @@ def test_only_what_is_accepted_is_written_down_and_nothing_if_that_is_nothing() 
     visitor.ask(b"5", b"2 hi", b"junk", b"4")
     assert len(visitor.desk.log) == before + 1
     mode, requests = visitor.desk.log[-1].split("\t", 3)[3].split("\t")
-    checksum = crc32(b"5\n2 hi\njunk\n4")
+    checksum = crc32(b"5\x1e2 hi\x1ejunk\x1e4")
     assert mode == f"#4 done,done,not-a-request,done {checksum:08x}"
     assert requests == "2 hi\x1e4"
 
@@ -114,6 +115,7 @@ def test_a_repeat_is_known_though_the_log_does_not_tell_what_was_asked() -> None
     first = visitor.send(hi)
     visitor.desk.log = [re.sub(r"done [0-9a-f]{8}", "done", line) for line in visitor.desk.log]
     visitor.desk.restart()
+    assert visitor.proved(evolve(hi, commands=(b"2 hi", b"2 ho"))) == Behind(2, 2)
     assert visitor.proved(hi) == first
     assert said(visitor.desk) == ["Al: hi"]
 
