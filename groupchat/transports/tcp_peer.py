@@ -17,8 +17,9 @@ its own, and reaching one stops the reading from this client alone:
   :data:`MAX_LINE_BYTES` ends the connection, too.
 
 A web page can have the browser send what it likes to any port, its own lines after the head of a
-request of HTTP. So if the first line begins like one of those, nothing is taken but that line,
-which is no request here.
+request of HTTP. Whatever else is in such a head, it has the field ``Host`` (RFC 9112, section
+3.2). So after a line that begins like that one, which is no request here, nothing is taken any
+more.
 
 A client may close his half after his last request (``printf '1 Alice\n5\n' | nc ...``). He
 still gets all his replies; then the other half is closed too. A client may also close the
@@ -73,8 +74,7 @@ UNANSWERED_LINES: Final = 512
 
 _END: Final = b"\n\n"  # of the last line, and an empty one
 
-# The method and the path; how such a line ends need not be there, if it is too long.
-_HTTP: Final = re.compile(rb"[A-Z]+ /")
+_HTTP: Final = re.compile(rb"host:", re.IGNORECASE)
 
 _numbers = itertools.count(1)
 
@@ -106,7 +106,6 @@ class TCPPeer(asyncio.BufferedProtocol):
         self._service = service
         self._buffer = buffer
         self._ended = ended
-        self._begun = False  # a line has been handed over
         self._arrived = bytearray()
         self._searched = 0  # so many bytes of what arrived hold no line end
         self._overlong = 0  # bytes of the line that is arriving, if it is too long
@@ -275,10 +274,8 @@ class TCPPeer(asyncio.BufferedProtocol):
             line = self._next_line()
             if line is None:
                 break
-            if not self._begun:
-                self._begun = True
-                if _HTTP.match(line):
-                    self._refuse()
+            if _HTTP.match(line):
+                self._refuse()
             self._unanswered += 1
             self._wait(self._service.receive(line, self).pause)
 

@@ -43,8 +43,8 @@ SEEDS: Final = {
         b"\x00" + b"x" * 300 + b"\n",
         b"\x5f2 \xff\xff\n5\n",
         b"\xdf2 " + b"\xff" * 14 + b"\n5\n",
-        b"\x5fPOST / HTTP/1.1\r\n\r\n1 Boss\n4\n",
-        b"\x5fGET /\xff\xff HTTP/1.1\n1 Boss\n4\n",
+        b"\x5fPOST / HTTP/1.1\r\nHost: x\r\n\r\n1 Boss\n4\n",
+        b"\x5fGET /\xff\xff HTTP/1.1\nhost:\xff\xff\n1 Boss\n4\n",
     ),
     "journal": _journal(),
 }
