@@ -91,7 +91,7 @@ class Climate:
             retention=retention,
             limits=Limits(
                 requests=often((20, 1_000)),
-                idle=often((8, 15, 604_800)),
+                idle=often((5, 10, 604_800)),
                 silence=often((2, 60)),
                 reply=often((500, 1 << 20, 1 << 20)),
                 stray=STRAY,

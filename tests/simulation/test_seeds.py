@@ -18,7 +18,7 @@ SHARE: Final = 100
 
 DIGESTS: Final = {
     1: "c57a991a54f80d33",
-    2: "b6d5355f43167e87",
+    2: "a1b5b4982afa66ed",
     3: "fab1c9e026672b1b",
     17: "4f86cad0d7e0cd76",
 }
