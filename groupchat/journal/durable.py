@@ -192,7 +192,7 @@ class DurableJournal:
             list(map(page_row, pages)),
             state_row(SNAPSHOT, state),
             first_page,
-            [place.first for place in timeline.held if place.first < first_page],
+            {place.first for place in timeline.held if place.first < first_page},
             base.row if base else None,
         )
         return what, pages

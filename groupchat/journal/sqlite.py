@@ -308,10 +308,9 @@ def put(connection: sqlite3.Connection, what: Write) -> None:
         execute("DELETE FROM snapshot")
         _insert(connection, "snapshot", what.snapshot, text=True)
     if what.first_page is not None:
-        spared = ",".join(map(str, what.spared))
-        execute(
-            f"DELETE FROM pages WHERE first < ? AND first NOT IN ({spared})", (what.first_page,)
-        )
+        passed = execute("SELECT first FROM pages WHERE first < ?", (what.first_page,)).fetchall()
+        gone = [row for row in passed if row[0] not in what.spared]
+        connection.executemany("DELETE FROM pages WHERE first = ?", gone)
     if what.base:
         execute("DELETE FROM base")
         _insert(connection, "base", what.base, text=True)

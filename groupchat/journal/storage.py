@@ -7,7 +7,7 @@ led to. Each comes with a checksum that the journal makes and checks; to a stora
 bytes.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from attrs import frozen
@@ -40,7 +40,7 @@ class Write:
     """Replaces the one before. Its number is that of the last batch that it contains."""
     first_page: int | None = None
     """No page before this is needed any more, but those that are spared."""
-    spared: Sequence[int] = ()
+    spared: Container[int] = ()
     """First positions of pages that a reply has yet to show, though everybody has passed them."""
     base: Row | None = None
     """Replaces the one before. Batches up to its number are not needed any more."""

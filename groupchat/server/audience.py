@@ -100,7 +100,7 @@ class Audience:
         connection, is overtaken."""
         sender, ask = heard.sender, heard.ask
         self.release(peer)
-        if self._is_late(heard, peer):
+        if self.is_late(heard, peer):
             self._reply(evolve(heard, ask=evolve(ask, follow=False)), peer)
             return
         if sender in self._held:
@@ -113,6 +113,21 @@ class Audience:
             self._hold(heard, peer)
         else:
             self._reply(heard, peer)
+
+    def is_late(self, heard: Heard, peer: Peer) -> bool:
+        """Whether *heard* comes by a way that its sender has given up: he has asked it again by a
+        newer connection, where he waits or follows. A datagram is older than any connection."""
+        held, follower = self._held.get(heard.sender), self._followers.get(heard.sender)
+        number, came = heard.ask.number, self._came.get(peer, 0)
+        return (
+            held is not None
+            and number <= held.heard.ask.number
+            and came < self._came.get(held.peer, 0)
+        ) or (
+            follower is not None
+            and number <= follower.latest
+            and came < self._came.get(follower.peer, 0)
+        )
 
     def release(self, peer: Peer) -> None:
         """Let go of what is held on the connection of *peer*, because another reply comes."""
@@ -157,25 +172,13 @@ class Audience:
         self._followers.clear()
         self._followers_at.clear()
 
-    def _is_late(self, heard: Heard, peer: Peer) -> bool:
-        """Whether *heard* comes by a way that its sender has given up: he has asked it again by a
-        newer connection, where he waits or follows."""
-        held, follower = self._held.get(heard.sender), self._followers.get(heard.sender)
-        number, came = heard.ask.number, self._came.get(peer, 0)
-        return (
-            held is not None
-            and number <= held.heard.ask.number
-            and came < self._came.get(held.peer, 0)
-        ) or (
-            follower is not None
-            and number <= follower.latest
-            and came < self._came.get(follower.peer, 0)
-        )
-
     # Requests that are held.
 
     def _hold(self, heard: Heard, peer: Peer) -> None:
         seconds = min(heard.ask.wait, MAX_WAIT_SECONDS)
+        follower = self._follower(heard.sender, peer)
+        if follower is not None:
+            follower.latest = heard.ask.number
         timer = self._scheduler.call_later(seconds, lambda: self._time_is_up(peer))
         self._held[heard.sender] = self._held_at[peer] = _Held(heard, peer, timer)
 

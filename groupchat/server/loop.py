@@ -277,15 +277,16 @@ class Server:
     def _carry_out(self, step: Step, stored: bool) -> Heard | Iterable[bytes] | None:
         """Apply *step*, and return what to answer."""
         peer, what, record = step.peer, step.what, step.record
-        reply = self._apply(record, peer) if record and stored else None
         if step.ended is not None:
             self._audience.gone(step.ended)
+        reply = self._apply(record, peer) if record and stored else None
         if peer is None:
             return None
         if what is None and peer.datagram is None:
             what = self._repeated(step.request, peer)
         if isinstance(what, Heard):
-            self._silence.used(peer, what.sender)
+            if not self._audience.is_late(what, peer):
+                self._silence.used(peer, what.sender)
             heard = self._sessions.stored(what, stored) if record else what
             return None if step.overtaken else heard
         if isinstance(what, bytes) or what is None:

@@ -19,7 +19,7 @@ its own, and reaching one stops the reading from this client alone:
 A web page can have the browser send what it likes to any port, its own lines after the head of a
 request of HTTP. Whatever else is in such a head, it has the field ``Host`` (RFC 9112, section
 3.2). So after a line that begins like that one, which is no request here, nothing is taken any
-more.
+more; nor after one that begins like TLS (RFC 8446, section 5.1), which could hold lines, too.
 
 A client may close his half after his last request (``printf '1 Alice\n5\n' | nc ...``). He
 still gets all his replies; then the other half is closed too. A client may also close the
@@ -74,7 +74,7 @@ UNANSWERED_LINES: Final = 512
 
 _END: Final = b"\n\n"  # of the last line, and an empty one
 
-_HTTP: Final = re.compile(rb"host:", re.IGNORECASE)
+_BROWSER: Final = re.compile(rb"host:|\x16\x03", re.IGNORECASE)
 
 _numbers = itertools.count(1)
 
@@ -274,7 +274,7 @@ class TCPPeer(asyncio.BufferedProtocol):
             line = self._next_line()
             if line is None:
                 break
-            if _HTTP.match(line):
+            if _BROWSER.match(line):
                 self._refuse()
             self._unanswered += 1
             self._wait(self._service.receive(line, self).pause)

@@ -15,14 +15,14 @@ BUGS = [
     Bug(
         "a reply that waits keeps no pages on the disk but its own",
         "journal/durable.py",
-        "            first_page,\n            [place",
-        "            timeline.held[0].first,\n            [place",
+        "            first_page,\n            {place",
+        "            timeline.held[0].first,\n            {place",
         "tests/journal/test_durable.py -k none_that_come_later",
     ),
     Bug(
         "a page that a reply has yet to show stays on the disk",
         "journal/sqlite.py",
-        " AND first NOT IN ({spared})",
+        " if row[0] not in what.spared",
         "",
         "tests/journal/test_durable.py -k reply_that_waits",
     ),

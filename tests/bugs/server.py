@@ -193,7 +193,7 @@ BUGS = [
     Bug(
         "a late copy by an older connection does not end following",
         "server/audience.py",
-        "        if self._is_late(heard, peer):",
+        "        if self.is_late(heard, peer):",
         "        if False:",
         "tests/server/test_followers.py -k late_copy",
     ),

@@ -64,15 +64,15 @@ BUGS = [
     Bug(
         "no web page speaks by a browser",
         "transports/tcp_peer.py",
-        "if _HTTP.match(line):",
+        "if _BROWSER.match(line):",
         "if False:",
         "tests/transports/test_tcp_lines.py -k web_page",
     ),
     Bug(
         "no web page speaks by a browser that writes its fields in small letters",
         "transports/tcp_peer.py",
-        're.compile(rb"host:", re.IGNORECASE)',
-        're.compile(rb"Host:")',
+        're.compile(rb"host:|\\x16\\x03", re.IGNORECASE)',
+        're.compile(rb"Host:|\\x16\\x03")',
         "tests/transports/test_tcp_lines.py -k web_page",
     ),
     Bug(

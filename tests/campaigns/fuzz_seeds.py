@@ -44,6 +44,7 @@ SEEDS: Final = {
         b"\x5f2 \xff\xff\n5\n",
         b"\xdf2 " + b"\xff" * 14 + b"\n5\n",
         b"\x5fPOST / HTTP/1.1\r\nHost: x\r\n\r\n1 Boss\n4\n",
+        b"\x5f\x16\x03\x01\x02\x00\n1 Boss\n4\n",
         b"\x5fGET /\xff\xff HTTP/1.1\nhost:\xff\xff\n1 Boss\n4\n",
     ),
     "journal": _journal(),

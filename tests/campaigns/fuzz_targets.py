@@ -66,7 +66,7 @@ _PIECES: Final = 64
 _UNANSWERED: Final = 16
 _BUFFER: Final = memoryview(bytearray(READ_BYTES))
 
-_HTTP: Final = re.compile(rb"host:", re.IGNORECASE)  # what a browser sends
+_BROWSER: Final = re.compile(rb"host:|\x16\x03", re.IGNORECASE)  # what a browser sends
 
 
 def plain(data: bytes) -> None:
@@ -164,7 +164,7 @@ def _requests(stream: bytes, ended: bool) -> list[bytes]:
     for line in [*(line + b"\n" for line in lines), last]:
         if line.endswith(b"\n") or (line and ended) or len(line) > KEPT_BYTES:
             requests.append(line[:KEPT_BYTES])
-        if len(line) > MAX_LINE_BYTES or _HTTP.match(line):
+        if len(line) > MAX_LINE_BYTES or _BROWSER.match(line):
             break
     return requests
 

@@ -171,6 +171,36 @@ def test_a_late_copy_by_an_older_connection_does_not_end_following(
     assert len(first.pushed) == 1
 
 
+def test_a_late_copy_does_not_end_the_connection_that_follows() -> None:
+    world = World(limits=Limits(silence=5))
+    alice = Listener(world, "Alice")
+    first, alice.peer = alice.peer, Recorder("tcp elsewhere")
+    for peer in (first, alice.peer):
+        assert world.server.come(peer).wanted
+    request = alice.next(follow=True)
+    alice.asked(request)
+    world.ask(first, request.encode())
+    world.server.gone(first)
+    world.wait(20)
+    assert not alice.peer.closed
+
+
+def test_a_late_copy_of_a_request_that_waited_does_not_end_following(
+    world: World, bob: Recorder
+) -> None:
+    alice = Listener(world, "Alice")
+    first, alice.peer = alice.peer, Recorder("tcp elsewhere")
+    for peer in (first, alice.peer):
+        assert world.server.come(peer).wanted
+    alice.ask(follow=True)
+    request = alice.next(wait=20, follow=True)
+    alice.asked(request)
+    world.ask(alice.peer, b"5")  # overtakes it
+    world.ask(first, request.encode())
+    world.ask(bob, b"2 one")
+    assert (alice.pushes(), first.pushed) == ([b"Bob: one"], [])
+
+
 def test_by_a_newer_connection_a_repeat_moves_him_there(world: World, bob: Recorder) -> None:
     alice = Listener(world, "Alice")
     first, alice.peer = alice.peer, Recorder("tcp elsewhere")

@@ -203,7 +203,7 @@ BUGS = (
     Bug(
         "lets go of pages that somebody is just reading",
         "groupchat.journal.durable:DurableJournal._with_snapshot",
-        "[place.first for place in timeline.held if place.first < first_page]",
+        "{place.first for place in timeline.held if place.first < first_page}",
         "()",
         seed=1_370,
     ),

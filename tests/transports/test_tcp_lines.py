@@ -208,6 +208,13 @@ def test_a_web_page_cannot_have_a_browser_speak(
     assert watcher.ask(b"5") == b""
 
 
+def test_what_looks_like_tls_ends_the_connection_too(server: RunningServer) -> None:
+    """A web page can have a browser send lines in there."""
+    browser = server.tcp()
+    browser.socket.sendall(b"\x16\x03\x01\x02\x00\x01\n1 Boss\n2 Hello\n4\n")
+    assert browser.rest() == REFUSAL
+
+
 def test_requests_before_a_line_without_end_are_answered(server: RunningServer) -> None:
     member = server.tcp()
     member.socket.sendall(b"1 Alice\n6\n4\n" + b"x" * 2 * MAX_LINE_BYTES)
