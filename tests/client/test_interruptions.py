@@ -68,6 +68,13 @@ def kill_unanswered(program: Program, proxy: Proxy, line: str) -> None:
     program.wait()
 
 
+def terminate_unanswered(program: Program) -> None:
+    """Have *program*, whose request does not arrive, end while it asks again."""
+    assert program.err.next() == "no answer yet, still trying"
+    program.process.send_signal(signal.SIGTERM)
+    assert program.wait() == 0
+
+
 @POSIX
 def test_what_was_under_way_can_turn_out_to_be_refused(
     server: RunningServer, watcher: Member
@@ -103,9 +110,7 @@ def test_what_is_no_request_is_kept_as_well(
             proxy.down = True
             program.stdin.write(lines)
             program.stdin.flush()
-            assert program.err.next() == "no answer yet, still trying"
-            program.process.send_signal(signal.SIGTERM)
-            assert program.wait() == 0
+            terminate_unanswered(program)
             assert program.err.rest() == [
                 f"Not answered yet, and to be asked again the next time: {line}" for line in kept
             ]
@@ -145,9 +150,7 @@ def test_a_long_message_of_which_only_a_part_was_sent_goes_on(
             assert program.out.next() == "Watcher"
             proxy.down = True
             program.type("2 " + "x" * 2_000 + "\n2 after")
-            assert program.err.next() == "no answer yet, still trying"
-            program.process.send_signal(signal.SIGTERM)
-            assert program.wait() == 0
+            terminate_unanswered(program)
             kept, unsent = program.err.rest()
             assert kept.startswith("Not answered yet, and to be asked again the next time: 2 xx")
             assert unsent == "Not sent: 1 line: 2 after (and whatever follows in the input)"

@@ -29,10 +29,12 @@ __all__ = [
     "fingerprint",
     "flipped",
     "journal",
+    "keeper",
     "lines",
     "many",
     "opened",
     "put_into_the_file",
+    "reopened",
     "same",
 ]
 
@@ -152,6 +154,16 @@ class Keeper(Writer):
 def journal(path: Path, retention: Retention = FOR_EVER) -> Keeper:
     """Return what writes to the journal *path*, quickly."""
     return Keeper(journal=DurableJournal(Quick(path), retention), now=START)
+
+
+def keeper(storage: Kept) -> Keeper:
+    """Return who keeps a journal in *storage*."""
+    return Keeper(journal=DurableJournal(storage))
+
+
+def reopened(storage: Kept) -> Chat:
+    """Return the chat of the journal in *storage*, opened once more."""
+    return DurableJournal(storage).chat
 
 
 def opened(path: Path) -> DurableJournal:

@@ -148,9 +148,7 @@ def test_a_late_copy_by_an_older_connection_does_not_end_following(
 ) -> None:
     """That one has been given up, and so nobody would notice."""
     alice = Listener(world, "Alice")
-    first, alice.peer = alice.peer, Recorder("tcp elsewhere")
-    for peer in (first, alice.peer):
-        assert world.server.come(peer).wanted
+    first = alice.redials()
     request = alice.next(b"2 hi", follow=True)
     alice.asked(request)
     world.ask(first, request.encode())
@@ -174,9 +172,7 @@ def test_a_late_copy_by_an_older_connection_does_not_end_following(
 def test_a_late_copy_does_not_end_the_connection_that_follows() -> None:
     world = World(limits=Limits(silence=5))
     alice = Listener(world, "Alice")
-    first, alice.peer = alice.peer, Recorder("tcp elsewhere")
-    for peer in (first, alice.peer):
-        assert world.server.come(peer).wanted
+    first = alice.redials()
     request = alice.next(follow=True)
     alice.asked(request)
     world.ask(first, request.encode())
@@ -189,9 +185,7 @@ def test_a_late_copy_of_a_request_that_waited_does_not_end_following(
     world: World, bob: Recorder
 ) -> None:
     alice = Listener(world, "Alice")
-    first, alice.peer = alice.peer, Recorder("tcp elsewhere")
-    for peer in (first, alice.peer):
-        assert world.server.come(peer).wanted
+    first = alice.redials()
     alice.ask(follow=True)
     request = alice.next(wait=20, follow=True)
     alice.asked(request)
@@ -203,9 +197,7 @@ def test_a_late_copy_of_a_request_that_waited_does_not_end_following(
 
 def test_by_a_newer_connection_a_repeat_moves_him_there(world: World, bob: Recorder) -> None:
     alice = Listener(world, "Alice")
-    first, alice.peer = alice.peer, Recorder("tcp elsewhere")
-    for peer in (first, alice.peer):
-        assert world.server.come(peer).wanted
+    first = alice.redials()
     request = alice.next(follow=True)
     world.ask(first, request.encode())
     alice.asked(request)

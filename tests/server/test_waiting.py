@@ -101,9 +101,7 @@ def test_a_late_copy_by_an_older_connection_does_not_take_its_place(
     world: World, bob: Recorder
 ) -> None:
     alice = Listener(world, "Alice")
-    first, alice.peer = alice.peer, Recorder("tcp elsewhere")
-    for peer in (first, alice.peer):
-        assert world.server.come(peer).wanted
+    first = alice.redials()
     request = alice.next(wait=20)
     alice.asked(request)
     world.ask(first, request.encode())
