@@ -47,6 +47,7 @@ EQUIVALENT = {
         "if self._acknowledge_at is None or self._acknowledge_at >= due:",
         "while index <= last:",
     ),
+    "no stamp begins with a line feed": ('fitting = whole[: whole.rfind(b"\\n", 1, room) + 1]',),
     "what it looks for stands there once at the most": (
         "old, renamed, new = shown.rpartition(_RENAMED)",
         'name, _, value = option.rpartition(b"=")',
@@ -64,6 +65,7 @@ EQUIVALENT = {
         "return self._until(first + fitting, None)  # so nobody need look again",
         "far = position - len(standing)",
         "if len(spaced) > 5 * MAX_NAME_CHARACTERS:",
+        "if position > self._last.first:",
         "if position > self._last.first and position >= self._dropped:",
         "if position >= self._last.first and position > self._dropped:",
         "return once if (once == twice) and False else _folded(_folded(twice))",

@@ -111,13 +111,13 @@ def test_number_and_commands_make_a_repeat(restart: bool) -> None:
 def test_a_repeat_is_known_though_the_log_does_not_tell_what_was_asked() -> None:
     """A log of an older version does not."""
     visitor = al()
-    hi = visitor.request(b"2 hi")
-    first = visitor.send(hi)
+    request = visitor.request(b"2 hi", b"2 ho")
+    first = visitor.send(request)
     visitor.desk.log = [re.sub(r"done [0-9a-f]{8}", "done", line) for line in visitor.desk.log]
     visitor.desk.restart()
-    assert visitor.proved(evolve(hi, commands=(b"2 hi", b"2 ho"))) == Behind(2, 2)
-    assert visitor.proved(hi) == first
-    assert said(visitor.desk) == ["Al: hi"]
+    assert visitor.proved(evolve(request, commands=(b"2 hi",))) == Behind(2, 2)
+    assert visitor.proved(request) == first
+    assert said(visitor.desk) == ["Al: hi", "Al: ho"]
 
 
 def test_the_repeat_of_a_leave_is_known_though_nobody_is_there() -> None:
