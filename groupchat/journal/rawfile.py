@@ -24,7 +24,7 @@ from zlib import crc32
 from groupchat.journal.rows import BASE, BATCH, PAGE, SNAPSHOT, salt
 from groupchat.journal.storage import Row
 
-__all__ = ["RawFile"]
+__all__ = ["RawFile", "is_committed"]
 
 _PAGE_SIZE: Final = 8_192  # bytes; what the header says may be damaged, and is the same if not
 _FILE_HEADER: Final = 100
@@ -59,7 +59,7 @@ class RawFile:
             self.frames: dict[int, int] = {}
             """Where in the WAL the newest version of a page is, for those that are there."""
             self._end = 0  # of what counts of the WAL
-            wal = path.with_name(path.name + "-wal")
+            wal = _wal(path)
             if wal.exists():
                 self._wal = wal.open("rb")
                 self.frames, self._end = _frames(self._wal, self.page_size)
@@ -117,17 +117,6 @@ class RawFile:
         newest = max((row.number for row in self.beyond(after)), default=0)
         # The WAL's own header is on the disk before anything else is.
         return newest - 1 if self._end else newest
-
-    def counted(self) -> bytes:
-        """Return as much of the WAL as counts.
-
-        Raises:
-            OSError: it cannot be read.
-        """
-        if self._wal is None:
-            return b""
-        self._wal.seek(0)
-        return self._wal.read(self._end)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -203,6 +192,32 @@ class RawFile:
             return file.read(self.page_size)
         except OSError:  # a bad sector
             return b""
+
+
+def is_committed(path: Path, piece: bytes) -> bool:
+    """Whether *piece* is in what counts of the WAL of the file *path*.
+
+    The file itself is not even opened: when a process closes a file, the system takes all locks
+    from it that the process has on that file, those of SQLite as well.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    try:
+        wal = _wal(path).open("rb")
+    except FileNotFoundError:
+        return False
+    with wal:
+        if piece not in wal.read():  # nearly always; what counts takes much longer to find out
+            return False
+        wal.seek(0)
+        _, end = _frames(wal, _PAGE_SIZE)
+        wal.seek(0)
+        return piece in wal.read(end)
+
+
+def _wal(path: Path) -> Path:
+    return path.with_name(path.name + "-wal")
 
 
 def _chosen(found: set[Row]) -> list[Row]:

@@ -34,7 +34,7 @@ from groupchat.journal.files import (
     publish,
 )
 from groupchat.journal.interface import Done
-from groupchat.journal.rawfile import RawFile
+from groupchat.journal.rawfile import RawFile, is_committed
 from groupchat.journal.rows import BATCH
 from groupchat.journal.storage import Damaged, Row, Write
 
@@ -269,8 +269,7 @@ class SQLiteStorage(SQLiteReading):
         if what.batch is None:
             return True  # a snapshot tells nobody anything new
         try:
-            with RawFile(self._path) as raw:
-                return what.batch.body[:_BEGINNING] not in raw.counted()
+            return not is_committed(self._path, what.batch.body[:_BEGINNING])
         except OSError:
             return False
 

@@ -55,6 +55,13 @@ BUGS = [
         "tests/journal/test_files.py -k before_it_has_its_name",
     ),
     Bug(
+        "after a fault the server still has the file for itself",
+        "journal/sqlite.py",
+        "            return not is_committed(",
+        "            self._path.open().close()\n            return not is_committed(",
+        "tests/journal/test_faults.py -k no_other_program",
+    ),
+    Bug(
         "what is let go of while somebody reads is told",
         "journal/reader.py",
         "            yield Removed(base)\n",

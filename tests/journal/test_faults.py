@@ -5,6 +5,7 @@ nobody, and does not come back; reads go on; and when the disk works again, so d
 import contextlib
 import resource
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -98,6 +99,30 @@ def test_what_is_not_stored_is_shown_to_nobody_and_never_comes_back(
     assert "Carol: hello\n" in texts
     assert "lost" not in texts
     assert "Alison" not in texts
+
+
+@NEEDS_SHIM
+@pytest.mark.parametrize("fault", ["write 28 .journal", "fsync 5 .journal"])
+def test_after_a_fault_no_other_program_comes_at_the_file(
+    fault: str, path: Path, shim: Shim
+) -> None:
+    """Such a program knows nothing of the WAL's newest part, and would remove it in the end."""
+    with serving("--journal", str(path), "0") as server:
+        alice = server.tcp()
+        assert alice.ask(b"1 Alice") == b""
+        shim.fail(fault)
+        alice.socket.sendall(b"2 lost\n")
+        server.program.err.until("nothing was stored|nobody knows")
+        shim.mend()
+        assert alice.receive() == NOT_STORED
+        assert alice.ask(b"2 after") == b""
+        other = sqlite3.connect(path, timeout=0)
+        with contextlib.closing(other), pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("SELECT count(*) FROM batches")
+        assert alice.ask(b"2 and later") == b""
+        server.program.process.kill()
+        server.program.wait()
+    assert kept(path).endswith("Alice: after\nAlice: and later\n")
 
 
 def unknown(server: RunningServer, asking: TcpMember, request: bytes, shim: Shim, how: str) -> None:
