@@ -28,14 +28,22 @@ class Calendar:
     Args:
         clock: returns the time, in milliseconds since 1970; it can be set.
         monotonic: returns the time, in milliseconds; nobody can set it.
+        newest: when the newest record was taken, in milliseconds since 1970; 0 if there is none.
     """
 
-    def __init__(self, clock: Callable[[], int], monotonic: Callable[[], int]) -> None:
+    def __init__(self, clock: Callable[[], int], monotonic: Callable[[], int], newest: int) -> None:
         self._clock = clock
         self._monotonic = monotonic
-        self._believed = clock() - monotonic()  # by how much the clock is ahead of the other one
-        self._doubted: int | None = None  # the same, as long as that is not believed
-        self._doubted_since = 0
+        now, said = monotonic(), clock()
+        if newest > said + SLACK_MILLISECONDS:
+            log.warning(
+                "the clock is %s s behind the newest message; until it has caught up, what is said "
+                "gets the time of that one",
+                f"{(newest - said) // 1_000:,}",
+            )
+        self._believed = min(said, newest or said) - now  # by how much the clock is ahead of it
+        self._doubted: int | None = said - now  # the same, as long as that is not believed
+        self._doubted_since = now
 
     def time(self) -> int:
         """Return the time, in milliseconds since 1970. To be called every few seconds."""

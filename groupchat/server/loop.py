@@ -98,7 +98,7 @@ class Server:
         self._stopped: Callable[[], None] | None = None
         self._over = False  # the last batch has been made
         self._now = self._chat.time  # in the log; all else is measured by what nobody can set
-        self._calendar = Calendar(scheduler.time, scheduler.monotonic)
+        self._calendar = Calendar(scheduler.time, scheduler.monotonic, self._now)
         self._silence = Silence(self._group, limits)
         for sender in map(str, self._group.members):
             if is_connection(sender):  # it ended when the server did, and could not leave

@@ -84,3 +84,33 @@ def test_a_clock_that_is_put_right_little_by_little_is_believed() -> None:
     world.ahead -= 40 * DAY
     world.wait(1)
     assert told[-1] == world.time()
+
+
+def test_a_clock_that_is_ahead_when_the_server_starts_is_doubted_too(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As on a machine that asks others for the time only after it has started the server."""
+    again = World(world.journal, now=world.now, ahead=40 * DAY)
+    again.wait(60)
+    again.ahead = DAY  # put right: for so long there was no server
+    again.wait(DOUBT_SECONDS - 2)
+    assert heard(again) == BOB_HEARS
+    assert caplog.messages == []
+
+
+def test_time_without_a_server_counts_in_the_end(world: World) -> None:
+    again = World(world.journal, now=world.now, ahead=40 * DAY)
+    again.wait(DOUBT_SECONDS + 2)
+    assert heard(again) == IT_IS_GONE
+
+
+def test_a_clock_behind_the_newest_message_is_told(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    World(world.journal, now=world.now - SLACK_MILLISECONDS)
+    assert caplog.messages == []
+    World(world.journal, now=world.now, ahead=-DAY)
+    assert caplog.messages == [
+        "the clock is 86,390 s behind the newest message; "
+        "until it has caught up, what is said gets the time of that one"
+    ]
