@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from pathlib import Path
 
 import click
 
@@ -116,7 +117,7 @@ def connect(
     async def dial() -> Connection:
         return await transport.connect(address.host, address.port)
 
-    folder = application_folder() / "sessions"
+    folder = Path() if plain else application_folder() / "sessions"  # plain, nothing is kept
     options = Options(plain, follow, new, member, timeout)
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
         try:

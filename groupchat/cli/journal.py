@@ -254,9 +254,8 @@ class _Output:
 
     def flush(self) -> None:
         """Write all of it."""
-        if sys.stdout is None:  # closed from the start
-            self._lines.clear()
-            return
+        if sys.stdout is None:
+            raise _CannotWrite(OSError("the output cannot be written: it is closed"))
         try:
             sys.stdout.buffer.write(self._lines)
             sys.stdout.buffer.flush()

@@ -70,9 +70,19 @@ def application_folder() -> Path:
     What the environment says counts if it is a whole path. Anything else, nothing at all even,
     would mean a folder in whatever folder we happen to be (XDG Base Directory Specification: it
     is to be ignored).
+
+    Raises:
+        click.ClickException: nobody knows where the user is at home.
     """
     folder = Path(click.get_app_dir("groupchat"))
-    return folder if folder.is_absolute() else Path.home() / ".config" / "groupchat"
+    if folder.is_absolute():
+        return folder
+    try:
+        return Path.home() / ".config" / "groupchat"
+    except RuntimeError as error:
+        raise click.ClickException(
+            "this user has no home directory to keep things in; set the variable HOME to a folder"
+        ) from error
 
 
 def default_journal(port: int) -> Path:

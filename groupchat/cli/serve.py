@@ -136,7 +136,8 @@ def serve(
     allowed = NO_LIMITS if no_limits else Limits(**limits)
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
         scheduler = _Scheduler(runner.get_loop())
-        with contextlib.closing(_open(path, port, retain or FOR_EVER, scheduler)) as kept:
+        usual = journal is None
+        with contextlib.closing(_open(path, port, usual, retain or FOR_EVER, scheduler)) as kept:
             runner.run(_serve(host, endpoints, port, path, Server(kept, scheduler, allowed)))
     drain_log(LOG_SECONDS)
 
@@ -181,7 +182,9 @@ async def _stop(server: Server, listeners: Sequence[Listener]) -> None:
         await listener.close()
 
 
-def _open(path: Path | None, port: int, retain: Retention, scheduler: "_Scheduler") -> Journal:
+def _open(
+    path: Path | None, port: int, usual: bool, retain: Retention, scheduler: "_Scheduler"
+) -> Journal:
     if path is None:
         return MemoryJournal(retain)
     name = printable(path)
@@ -190,7 +193,7 @@ def _open(path: Path | None, port: int, retain: Retention, scheduler: "_Schedule
         with Progress(f"Reading {name}", size) as progress:
             return open_journal(path, scheduler.call_from_thread, retain, progress.add)
     except Unusable as error:
-        if isinstance(error, InUse) and path == default_journal(port):
+        if isinstance(error, InUse) and usual:
             raise click.ClickException(_in_use(name, port)) from error
         raise click.ClickException(printable(f"{error}.")) from error
     except Damaged as error:
@@ -201,7 +204,7 @@ def _open(path: Path | None, port: int, retain: Retention, scheduler: "_Schedule
     except OSError as error:
         raise click.ClickException(
             f"cannot keep a journal in {name}: {error.strerror or error}. "
-            "Choose another file: --journal PATH"
+            "Mend that, or begin a new group in another file: --journal PATH"
         ) from error
 
 

@@ -174,7 +174,8 @@ def lock(path: Path) -> sqlite3.Connection:
         if is_busy(error):
             raise InUse(
                 f"{path} is in use",
-                "is a server running already? Stop it, or choose another port or another --journal",
+                "is a server running already, or `groupchat journal` at work? "
+                "Stop it, or choose another port or another --journal",
             ) from error
         raise OSError(f"{beside}: {describe(error)}") from error
     return held

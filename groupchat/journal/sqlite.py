@@ -43,6 +43,7 @@ __all__ = ["SQLiteReading", "SQLiteStorage", "put"]
 log = logging.getLogger("groupchat")
 
 _VOID_SECONDS: Final = 0.2  # between two tries to make a failed write void
+_CLOSE_SECONDS: Final = 5.0  # for what is under way; to break it off costs nothing that was told
 _BEGINNING: Final = 64  # bytes by which a batch is known; they lie on one page
 _CHUNK_ROWS: Final = 1_024
 _CHUNK_BYTES: Final = 1 << 20
@@ -195,13 +196,17 @@ class SQLiteStorage(SQLiteReading):
         self._writes.put((what, done))
 
     def close(self) -> None:
-        """Finish what is being written, and let go of the file."""
+        """Finish what is being written, and let go of the file. From a disk that does not answer
+        it is only the end of the process that lets go."""
         if self._thread is None:
             self._look.close()
         else:
             self._closing.set()
             self._writes.put(None)
-            self._thread.join()
+            self._thread.join(_CLOSE_SECONDS)
+            if self._thread.is_alive():
+                log.error("the disk does not answer; what was not answered may be stored or not")
+                return
         self._lock.close()
 
     def _work(self) -> None:

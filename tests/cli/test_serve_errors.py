@@ -32,6 +32,23 @@ def one_line(done: "subprocess.CompletedProcess[bytes]") -> str:
     return lines[0]
 
 
+@pytest.mark.skipif(sys.platform in {"win32", "darwin"}, reason="there it is found otherwise")
+@pytest.mark.parametrize(
+    "command", [["serve"], ["connect", "127.0.0.1", "9"], ["journal", "check"]], ids=" ".join
+)
+def test_who_has_no_home_is_told_what_to_do(
+    command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pwd  # not on Windows
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.delenv("XDG_CONFIG_HOME")
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
+    done = CliRunner().invoke(main, command)
+    told = "this user has no home directory to keep things in; set the variable HOME to a folder"
+    assert (done.exit_code, done.output) == (1, f"Error: {told}\n")
+
+
 @pytest.fixture
 def taken_port() -> Iterator[int]:
     """A port that is in use by UDP and by TCP."""
