@@ -37,13 +37,14 @@ class Buckets:
         """The greatest debt that is remembered. To be read."""
         self._buckets: dict[str, _Bucket] = {}
 
-    def take(self, key: str, now: int, tokens: float = 1) -> float:
+    def take(self, key: str, now: int, tokens: float = 1, *, owe: bool = True) -> float:
         """Take tokens and return how many are left: less than 0 is a debt.
 
         Args:
             key: whose tokens.
             now: the time, in milliseconds; it never goes back.
             tokens: how many; less than 0 gives some back.
+            owe: whether they are taken if there are not so many, too.
         """
         if self._rate is None:
             return 0.0
@@ -55,7 +56,7 @@ class Buckets:
         filled = (now - bucket.time) * self._rate / 1_000
         level = min(self._full, bucket.tokens + filled) - tokens
         bucket.time = now
-        bucket.tokens = max(level, self.floor)
+        bucket.tokens = max(level if owe or level >= 0 else level + tokens, self.floor)
         return level
 
     def wait(self, left: float) -> float:

@@ -39,9 +39,7 @@ class Gate:
         self._strangers = Buckets(limits.stranger_requests)
         # A reply to an address that nobody has waits in the socket for some seconds, and with
         # some hundreds of those it is full. So many are not sent, whoever asks.
-        self._all_strangers = Buckets(
-            limits.stranger_requests, burst=_BURST_SECONDS, debt=_BURST_SECONDS
-        )
+        self._all_strangers = Buckets(limits.stranger_requests, burst=_BURST_SECONDS)
         self._newcomers = Buckets(limits.stranger_requests, debt=_BURST_SECONDS)
         self._connections: dict[str, int] = {}
         self._connected = 0
@@ -91,10 +89,11 @@ class Gate:
             return Reception(known=False, wanted=False, told=told)
         if peer.datagram is None:
             return self._stranger(peer, commands)
-        left = self._strangers.take(peer.source, now, commands)
-        if left < 0 or not (is_here(peer.source) or self._all_strangers.take("", now) >= 0):
-            return UNWANTED
-        return FROM_STRANGER
+        # What is refused owes nothing. Else, where more come than are let in, nobody would be.
+        left = self._strangers.take(peer.source, now, commands, owe=False)
+        if left >= 0 and not is_here(peer.source):
+            left = self._all_strangers.take("", now, owe=False)
+        return FROM_STRANGER if left >= 0 else UNWANTED
 
     def _stranger(self, peer: Peer, commands: int = 1) -> Reception:
         left = self._strangers.take(peer.source, self._monotonic(), commands)

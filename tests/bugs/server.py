@@ -135,6 +135,13 @@ BUGS = [
         "tests/server/test_calendar.py -k when_the_server_starts",
     ),
     Bug(
+        "a flood of strangers does not keep all newcomers out",
+        "server/gate.py",
+        'self._all_strangers.take("", now, owe=False)',
+        'self._all_strangers.take("", now)',
+        "tests/server/test_limits.py -k as_many_as_may",
+    ),
+    Bug(
         "a new connection for each request is not the way to ask faster",
         "server/gate.py",
         "here + 1\n        return self._stranger(peer)",

@@ -240,6 +240,29 @@ def test_all_strangers_together_are_counted_too() -> None:
     assert world.ask(member, b"5") == b""
 
 
+@pytest.mark.parametrize("rate", [55, 500])
+def test_however_many_strangers_come_as_many_as_may_are_heard(rate: int) -> None:
+    """Else a flood, or many who begin at once and try again, would keep all newcomers out."""
+    world = World(limits=Limits(stranger_requests=50, stray=None))
+    heard = 0
+    for number in range(20 * rate):
+        peer = Recorder(f"p{number}", UDP, f"10.1.{number >> 8}.{number & 255}")
+        heard += world.server.receive(b"5", peer).wanted
+        if number % 10 == 0:
+            world.turn()
+        world.now = 1_000_000 + 1_000 * number // rate
+    assert 20 * 50 <= heard <= 20 * 50 + 200  # four seconds' worth more
+
+
+def test_one_who_asks_too_fast_by_datagrams_is_heard_as_often_as_he_may_be() -> None:
+    world = World(limits=Limits(stranger_requests=5, stray=None))
+    peer = Recorder("one", UDP, "198.51.100.1")
+    for _ in range(200):
+        world.ask(peer, b"5")
+        world.now += 50
+    assert 50 <= len(peer.replies) <= 60
+
+
 def test_strangers_on_connections_are_read_more_slowly() -> None:
     world = World(limits=Limits(stranger_requests=5))
     peer = Recorder("tcp a #1")
