@@ -21,15 +21,18 @@ import asyncio
 import contextlib
 import secrets
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Self
+
+from attrs import evolve
 
 from groupchat.client.failures import NoAnswer
 from groupchat.client.patience import HOLD_SECONDS, Patience, Silent
 from groupchat.client.redial import Dial, Redial
 from groupchat.core.sessions.client import PLAIN_REFUSALS, SessionClient
-from groupchat.core.sessions.happenings import Happening, Lost, NoSessions
+from groupchat.core.sessions.happenings import Happening, Lost, NoSessions, Told
 from groupchat.core.sessions.saved import Saved
 
 __all__ = ["Dial", "Session", "Silent"]
@@ -59,7 +62,8 @@ class Session:
             datagram=True, saved=saved, nonce=secrets.token_hex(8), in_turn=in_turn
         )
         self._follows = False
-        self._dealt_with = True  # all that next() has returned
+        self._dealt_with = True  # all that has come
+        self._ahead: deque[Happening | Silent] = deque()  # what has come and was not returned yet
         self._called = False
         self._over = False
         self._woken = asyncio.Event()
@@ -128,17 +132,33 @@ class Session:
     @property
     def saved(self) -> Saved | None:
         """What is to be kept of it now; None if there is no session yet."""
-        return self._client.saved()
+        saved = self._client.saved()
+        ahead = (happening.position for happening in self._ahead if isinstance(happening, Told))
+        first = next(ahead, None)
+        if saved is None or first is None:
+            return saved
+        return evolve(saved, position=min(saved.position, first))
 
     # What happens.
 
     async def ask(self, *commands: bytes) -> list[Happening]:
-        """Have *commands* carried out, wait until they are, and return all that has happened."""
+        """Have *commands* carried out, wait until they are, and return all that has happened.
+
+        That can take many requests, and each acknowledges what came before it. So if this is
+        broken off, by a timeout for instance, what had come is returned by the next call of this
+        or of :meth:`next`. But if the process ends instead, it is gone: whoever must not miss it
+        then calls :meth:`submit` and :meth:`next`.
+        """
         for command in commands:
             self.submit(command)
         happened: list[Happening] = []
-        while not self.idle and not self._over:
-            happened += [h for h in await self.next() if not isinstance(h, Silent)]
+        try:
+            while not self.idle and not self._over:
+                happened += [h for h in await self.next() if not isinstance(h, Silent)]
+        except BaseException:
+            self._ahead.extendleft(reversed(happened))
+            self._dealt_with = not self._ahead
+            raise
         return happened
 
     async def leave(self, seconds: float) -> None:
@@ -154,10 +174,12 @@ class Session:
                     raise NoAnswer(happening.why or "no answer")
 
     async def __aiter__(self) -> AsyncIterator[Happening | Silent]:
-        """Yield what happens, for ever."""
-        while not self._over:
-            for happening in await self.next():
-                yield happening
+        """Yield what happens, for ever. Whoever ends this and begins again, misses nothing."""
+        while self._ahead or not self._over:
+            if not self._ahead:
+                self._ahead.extend(await self.next())
+            while self._ahead:
+                yield self._ahead.popleft()
 
     async def next(self) -> list[Happening | Silent]:
         """Wait until something happens, and return it.
@@ -169,6 +191,10 @@ class Session:
             OSError: the server has never been reached, and it does not look as if it could be;
                 or the session is over.
         """
+        if self._ahead:
+            ahead = [*self._ahead]
+            self._ahead.clear()
+            return ahead
         self.settle()
         if self._over:
             raise ConnectionError("the session is over")
@@ -194,7 +220,7 @@ class Session:
 
     def settle(self) -> None:
         """Take note that all that :meth:`next` has returned has been dealt with."""
-        self._dealt_with = True
+        self._dealt_with = not self._ahead
         self._write_down()
 
     async def close(self) -> None:
@@ -211,7 +237,7 @@ class Session:
             await self._redial.close()
 
     def _write_down(self) -> None:
-        saved = self._client.saved()
+        saved = self.saved
         if saved is not None and self._store is not None:
             self._store(saved)
 

@@ -41,6 +41,20 @@ BUGS = [
         "tests/client/test_session.py -k not_dealt_with",
     ),
     Bug(
+        "who ends an iteration misses nothing",
+        "client/session.py",
+        "return evolve(saved, position=min(saved.position, first))",
+        "return saved",
+        "tests/client/test_session.py -k ends_an_iteration",
+    ),
+    Bug(
+        "nor does who breaks off an ask",
+        "client/session.py",
+        "            self._ahead.extendleft(reversed(happened))\n",
+        "",
+        "tests/client/test_session.py -k broken_off",
+    ),
+    Bug(
         "another socket is tried when ours leads nowhere",
         "client/redial.py",
         "            await self._replace(link)",

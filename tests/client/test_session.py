@@ -137,6 +137,75 @@ def test_what_was_not_dealt_with_is_told_again(server: RunningServer) -> None:
     in_loop(scenario())
 
 
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_who_ends_an_iteration_misses_nothing(server: RunningServer, transport: str) -> None:
+    """Though what one answer brings comes at once."""
+    bob = server.tcp()
+    bob.ask(b"1 Bob")
+    kept: list[Saved] = []
+    said = [f"Bob: {number}" for number in range(12)]
+
+    async def some(session: Session, count: int) -> list[str]:
+        told: list[str] = []
+        async for happening in session:
+            told += lines([happening])
+            if len(told) == count:
+                break
+        return told
+
+    async def begin() -> None:
+        async with Session(dialling(transport, server.port), store=kept.append) as alice:
+            await alice.ask(b"1 Alice")
+            for line in said:
+                bob.ask(b"2 %b" % line.removeprefix("Bob: ").encode())
+            alice.submit(b"5")
+            assert await some(alice, 3) == said[:3]
+            assert await some(alice, 4) == said[3:7]
+            if transport == "tcp":
+                assert lines(await alice.next()) == said[7:]
+                bob.ask(b"2 more")
+                alice.submit(b"5")
+                assert await some(alice, 1) == ["Bob: more"]
+
+    async def go_on() -> None:
+        async with Session(dialling(transport, server.port), kept[-1]) as alice:
+            told = lines(await alice.ask(b"5"))
+            assert told == ([] if transport == "tcp" else said[7:])
+
+    in_loop(begin())
+    in_loop(go_on())
+
+
+def test_an_ask_that_is_broken_off_has_what_came_returned_by_the_next(
+    server: RunningServer,
+) -> None:
+    bob = server.tcp()
+    bob.ask(b"1 Bob")
+    said = [f"Bob: {number} {'x' * 700}" for number in range(300)]
+    stored = 0
+
+    async def scenario() -> None:
+        def store(_: Saved) -> None:
+            nonlocal stored
+            stored += 1
+            if stored == limit:
+                raise ZeroDivisionError
+
+        limit = -1
+        async with Session(dialling("udp", server.port), store=store) as alice:
+            await alice.ask(b"1 Alice")
+            for line in said:
+                bob.ask(b"2 %b" % line.removeprefix("Bob: ").encode())
+            limit = stored + 20
+            with pytest.raises(ZeroDivisionError):
+                await alice.ask(b"5")
+            told = lines(await alice.next())
+            assert told == said[: len(told)] != []
+            assert lines(await alice.ask()) == said[len(told) :]
+
+    in_loop(scenario())
+
+
 def test_nothing_is_sent_before_what_it_depends_on_is_kept(server: RunningServer) -> None:
     order: list[str] = []
 
