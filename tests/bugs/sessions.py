@@ -79,9 +79,16 @@ BUGS = [
     Bug(
         "a long message keeps its place when the server was restarted",
         "core/sessions/outbox.py",
-        '            if part.request.startswith(b"+"):',
-        "            if False:",
+        '            if part.request.startswith(b"+") or',
+        "            if",
         "tests/core/sessions/test_client_requests.py -k restarted",
+    ),
+    Bug(
+        "nothing is said twice because its session was forgotten",
+        "core/sessions/client.py",
+        "join_apart=not self._presence.joined,",
+        "join_apart=False,",
+        "tests/core/sessions/test_client_opening.py -k session_was_forgotten",
     ),
     Bug(
         "nobody can answer in the server's name",

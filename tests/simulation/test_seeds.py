@@ -19,7 +19,7 @@ SHARE: Final = 100
 DIGESTS: Final = {
     1: "c57a991a54f80d33",
     2: "a1b5b4982afa66ed",
-    3: "fab1c9e026672b1b",
+    3: "6012d0487fe048fd",
     17: "4f86cad0d7e0cd76",
 }
 """What every machine and every version of Python makes of a seed. When the simulator, or what it

@@ -266,7 +266,11 @@ class SessionClient:
             self._ask = None
             return
         if self._turns is None or self._turns.fetch_to is None:
-            self._outbox.pack(DATAGRAM_ROOM, leave_apart=self._turns is not None)
+            self._outbox.pack(
+                DATAGRAM_ROOM,
+                leave_apart=self._turns is not None,
+                join_apart=not self._presence.joined,
+            )
         self._number += 1
         self._ask = self._request(self._number, 0 if asks else self._wishes.listens)
         self._wishes.more = False
@@ -300,7 +304,7 @@ class SessionClient:
         if self._ask is None or reply.number != self._ask.number:
             return []
         if not self._presence.joined:
-            # Nobody has ever joined by this session, so nothing was carried out: begin anew.
+            # Nothing was carried out but to join, perhaps, and whoever joined is gone: begin anew.
             self._outbox.turn_back()
             self._bookmark = Bookmark(0)
             # Numbers go on: a late answer to the old session must not be taken for one to the new.

@@ -36,6 +36,7 @@ by one may have to go on by datagrams."""
 
 _NEVER_LEGAL: Final = (b"\r", b"\n", SEPARATOR.encode())
 _NOT_A_REQUEST: Final = b""
+_JOIN: Final = b"1 "
 _LEAVE: Final = b"4"
 
 
@@ -75,9 +76,16 @@ class Outbox:
         bytes."""
         self._waiting.extend(_parts(command, room))
 
-    def pack(self, room: int, *, leave_apart: bool = False) -> None:
-        """Have as much travel as has *room*. With *leave_apart*, nothing travels in front of the
-        request to leave: what news it is to bring cannot be read after that."""
+    def pack(self, room: int, *, leave_apart: bool = False, join_apart: bool = False) -> None:
+        """Have as much travel as has *room*.
+
+        Args:
+            room: in bytes.
+            leave_apart: whether nothing travels in front of the request to leave: what news that is
+                to bring cannot be read after it.
+            join_apart: whether nothing travels behind a request to join: if the server does not
+                know the session any more, that can be repeated, and what followed it could not.
+        """
         self.under_way = []
         while self._waiting and len(self.under_way) < MAX_COMMANDS:
             if leave_apart and self.under_way and self._waiting[0].request == _LEAVE:
@@ -87,7 +95,7 @@ class Outbox:
                 return
             part = self._waiting.popleft()
             self.under_way.append(part)
-            if part.request.startswith(b"+"):
+            if part.request.startswith(b"+") or (join_apart and part.request.startswith(_JOIN)):
                 return  # what follows must not be carried out if this is not
 
     def requests(self) -> tuple[bytes, ...]:

@@ -6,6 +6,7 @@ import pytest
 from attrs import evolve
 
 from groupchat.core import ILLEGAL_REQUEST
+from groupchat.core.chat import FORGET_MILLISECONDS
 from groupchat.core.sessions import replies
 from groupchat.core.sessions.client import PLAIN_REFUSALS, SessionClient
 from groupchat.core.sessions.happenings import Lost, NoSessions, Ready, Result
@@ -191,6 +192,37 @@ def test_a_session_in_which_nothing_was_done_begins_anew() -> None:
     other.address = "udp b"
     happenings = other.pump()
     assert happenings == [Ready(resumed=False), Result(b"1 Carol", "done")]
+
+
+def test_nothing_travels_behind_the_first_join() -> None:
+    chatter = Chatter(Desk())
+    chatter.ask(b"6")
+    chatter.asked()
+    chatter.ask(b"2 early", b"1 Bot", b"2 Report", b"5")
+    made = [ask.commands for ask in chatter.asked()]
+    assert made == [(b"2 early", b"1 Bot"), (b"2 Report", b"5")]
+    chatter.ask(b"4", b"1 Bot", b"2 Again")  # if the server knows nothing of that, it is lost
+    assert [ask.commands for ask in chatter.asked()] == [(b"4", b"1 Bot", b"2 Again")]
+
+
+def test_nothing_is_said_twice_because_the_session_was_forgotten() -> None:
+    """Some time after its member has left, and the reply that told of it was lost."""
+    desk = Desk()
+    chatter = Chatter(desk)
+    chatter.pump()
+    for command in (b"1 Bot", b"2 Report", b"4"):
+        chatter.client.submit(command)
+    lost = chatter.client.send(chatter.now)
+    assert lost is not None
+    desk.answer(lost)
+    desk.now += FORGET_MILLISECONDS + 1
+    desk.restart()
+    desk.plain("Carol")
+    due = chatter.client.next_time()
+    assert due is not None
+    chatter.now = due
+    assert results(chatter.pump()) == [(b"1 Bot", "done"), (b"2 Report", "done"), (b"4", "done")]
+    assert sum(b"Bot: Report" in line for line in desk.lines()) == 1
 
 
 def test_a_session_that_is_lost_says_what_nobody_knows_about() -> None:

@@ -35,7 +35,7 @@ def test_what_is_saved_is_enough_to_go_on_by() -> None:
     first.ask(b"1 Alice", b"2 hi")
     saved = first.client.saved()
     assert saved is not None
-    assert (saved.number, saved.position, saved.joined, saved.said) == (1, 2, True, 2)
+    assert (saved.number, saved.position, saved.joined, saved.said) == (2, 2, True, 2)
     desk.plain("Bob", "one", "two")
     desk.restart()
     second = Chatter(desk, saved=saved)
