@@ -191,13 +191,22 @@ def test_what_was_under_way_is_a_command_if_it_is_not_said_to_be_a_part() -> Non
     assert Outbox((b"",), b"6").commands() == (b"6",)
 
 
-def test_to_leave_travels_apart_where_that_is_asked_for() -> None:
-    for options, travels in (({}, (b"5", b"4")), ({"leave_apart": True}, (b"5",))):
-        outbox = Outbox()
-        for command in (b"5", b"4"):
-            outbox.put(command, DATAGRAM_ROOM)
-        outbox.pack(DATAGRAM_ROOM, **options)
-        assert outbox.requests() == travels
+@pytest.mark.parametrize(
+    ("options", "travels"),
+    [
+        ({}, (b"1 Al", b"5", b"4")),
+        ({"leave_apart": True}, (b"1 Al", b"5")),
+        ({"join_apart": True}, (b"1 Al",)),
+    ],
+)
+def test_to_leave_and_to_join_travel_apart_where_that_is_asked_for(
+    options: dict[str, bool], travels: tuple[bytes, ...]
+) -> None:
+    outbox = Outbox()
+    for command in (b"1 Al", b"5", b"4"):
+        outbox.put(command, DATAGRAM_ROOM)
+    outbox.pack(DATAGRAM_ROOM, **options)
+    assert outbox.requests() == travels
 
 
 def test_only_a_join_that_is_done_makes_a_member() -> None:
