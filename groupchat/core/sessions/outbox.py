@@ -96,7 +96,7 @@ class Outbox:
             part = self._waiting.popleft()
             self.under_way.append(part)
             if part.request.startswith(b"+") or (join_apart and part.request.startswith(_JOIN)):
-                return  # what follows must not be carried out if this is not
+                return  # what follows must not be carried out unless this was, and is known
 
     def requests(self) -> tuple[bytes, ...]:
         """Return what travels now, as it travels."""
