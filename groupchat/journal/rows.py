@@ -30,7 +30,7 @@ from struct import Struct
 from typing import Any, Final
 from zlib import crc32
 
-from attrs import frozen
+from attrs import define, frozen
 
 from groupchat.core.pages import Page
 from groupchat.core.records import Record
@@ -88,6 +88,18 @@ class State:
     """How many records the log had up to there."""
     chat: dict[str, Any]
     """As :meth:`Chat.snapshot <groupchat.core.chat.Chat.snapshot>` has it."""
+
+
+@define(eq=False)
+class _StoredPage(Page):
+    """A page that was stored. To look for the end of each line would take longer than all else, so
+    whether they are where its index says is seen when they are read."""
+
+    def stamped(self, start: int, stop: int, room: int | None = None) -> tuple[bytes, int]:
+        try:
+            return super().stamped(start, stop, room)
+        except ValueError as error:
+            raise Damaged(f"{PAGE} {self.first:,} makes no sense") from error
 
 
 def seal(kind: str, number: int, body: bytes) -> Row:
@@ -225,10 +237,10 @@ def page_of(row: Row) -> Page:
     """Return the page that *row* holds.
 
     Raises:
-        Damaged: it is not what was written.
+        Damaged: it is not what was written; or it is when the page is read that this is raised.
     """
     check(PAGE, row)
-    page = Page(row.number)
+    page = _StoredPage(row.number)
     body = row.body
     if len(body) < _HEAD.size:
         raise _no_page(row)
@@ -246,8 +258,7 @@ def page_of(row: Row) -> Page:
         offset += length
     page.kinds += body[offset : offset + count]
     page.lines += body[offset + count :]
-    # To look for the end of each line would take longer than all else. It is where it was when the
-    # checksum was made; and 'groupchat journal check' compares each line with the log.
+    # 'groupchat journal check' compares each line with the log.
     if page.start(count) != size or not page.lines.endswith(b"\n"[:count]):
         raise _no_page(row)
     return page

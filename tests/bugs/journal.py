@@ -6,6 +6,13 @@ __all__ = ["BUGS"]
 
 BUGS = [
     Bug(
+        "a page with the right checksum and the wrong index ends no server",
+        "journal/rows.py",
+        "    page = _StoredPage(row.number)",
+        "    page = Page(row.number)",
+        "tests/journal/test_rows.py -k where_its_page_says",
+    ),
+    Bug(
         "old pages do not stay in memory",
         "journal/durable.py",
         "if len(self._cache) > CACHED_PAGES:",

@@ -1,6 +1,7 @@
 """Rows: what is written, and that whatever is read is that, or is damaged."""
 
 import json
+from array import array
 from collections.abc import Callable
 from zlib import crc32
 
@@ -147,6 +148,18 @@ def test_a_row_is_never_taken_for_one_with_another_number() -> None:
         page_of(WHOLE[PAGE]._replace(number=999))
     with pytest.raises(Damaged):
         state_of(SNAPSHOT, WHOLE[SNAPSHOT]._replace(number=13))
+
+
+@pytest.mark.parametrize(
+    ("ends", "index"),
+    [((0, 0, 6), 0), ((4, 4, 6), 0), ((4, 4, 6), 1), ((2, 1, 6), 1), ((4, 1 << 31, 6), 2)],
+)
+def test_a_line_is_where_its_page_says_or_damaged(ends: tuple[int, ...], index: int) -> None:
+    strange = page(b"a", b"b", b"c")
+    strange.ends[:] = array("I", ends)
+    found = page_of(page_row(strange))
+    with pytest.raises(Damaged, match=r"^page 1,000 makes no sense$"):
+        found.stamped(index, index + 1)
 
 
 def read(kind: str, row: Row) -> None:
