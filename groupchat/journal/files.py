@@ -205,15 +205,19 @@ def create(path: Path) -> sqlite3.Connection:
     _give(new, path)
     with refusals():
         made = _connect(new, "mode=rw")
-        made.execute(f"PRAGMA page_size={_PAGE_SIZE}")
-        made.execute("PRAGMA journal_mode=OFF")  # until it is published, nobody needs it
-        made.execute("PRAGMA synchronous=OFF")
-        tables = ";".join(_TABLES)
-        made.executescript(
-            f"BEGIN; PRAGMA application_id={_APPLICATION}; PRAGMA user_version={FORMAT}; {tables};"
-            "COMMIT;"
-        )
-        return made
+        try:
+            made.execute(f"PRAGMA page_size={_PAGE_SIZE}")
+            made.execute("PRAGMA journal_mode=OFF")  # until it is published, nobody needs it
+            made.execute("PRAGMA synchronous=OFF")
+            tables = ";".join(_TABLES)
+            made.executescript(
+                f"BEGIN; PRAGMA application_id={_APPLICATION}; PRAGMA user_version={FORMAT}; "
+                f"{tables}; COMMIT;"
+            )
+        except BaseException:
+            made.close()
+            raise
+    return made
 
 
 def publish(path: Path, made: sqlite3.Connection) -> None:
@@ -224,9 +228,8 @@ def publish(path: Path, made: sqlite3.Connection) -> None:
         OSError: it cannot be written.
     """
     new = _beside(path, "-new")
-    with refusals():
+    with refusals(), contextlib.closing(made):
         made.execute("PRAGMA journal_mode=WAL")
-        made.close()
     with new.open("rb+") as file:
         os.fsync(file.fileno())
     new.replace(path)
@@ -313,9 +316,13 @@ def connect(path: Path, mode: str) -> sqlite3.Connection:
     """
     with refusals():
         connection = _connect(path, f"mode={mode}{_ALONE}")
-        connection.text_factory = bytes
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.execute(f"PRAGMA journal_size_limit={_WAL_BYTES}")
+        try:
+            connection.text_factory = bytes
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute(f"PRAGMA journal_size_limit={_WAL_BYTES}")
+        except BaseException:
+            connection.close()
+            raise
     return connection
 
 

@@ -200,6 +200,8 @@ class SQLiteStorage(SQLiteReading):
         it is only the end of the process that lets go."""
         if self._thread is None:
             self._look.close()
+            if self._writing is not None:  # it is to read besides that was not possible
+                self._writing.close()
         else:
             self._closing.set()
             self._writes.put(None)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from groupchat.journal import SQLiteStorage
+from groupchat.journal import SQLiteStorage, files
 from tests.journal.making import fingerprint
 from tests.journal.opening import call, listing, open_
 
@@ -97,12 +97,30 @@ def test_a_lock_that_is_read_only_is_an_error(made: Path) -> None:
 def test_a_disk_that_fails_from_the_start_is_an_error(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
+    def full(_: Path, made: sqlite3.Connection) -> None:
+        made.close()
         raise sqlite3.OperationalError("database or disk is full")
 
     monkeypatch.setattr("groupchat.journal.sqlite.publish", full)
     with pytest.raises(sqlite3.OperationalError):
         SQLiteStorage(path, call)
+    monkeypatch.undo()
+    open_(path).close()
+
+
+def test_a_disk_that_fails_when_it_is_all_but_open_is_an_error(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = files.connect
+
+    def fails(path: Path, mode: str) -> sqlite3.Connection:
+        if mode == "ro":
+            raise OSError("disk I/O error")
+        return connect(path, mode)
+
+    monkeypatch.setattr("groupchat.journal.sqlite.connect", fails)
+    with pytest.raises(OSError, match="disk I/O error"):
+        open_(path)
     monkeypatch.undo()
     open_(path).close()
 
