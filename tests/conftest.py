@@ -12,6 +12,7 @@ from zlib import crc32
 import pytest
 from hypothesis import HealthCheck, Phase, is_hypothesis_test, settings
 
+from tests.journal.making import Quick
 from tests.processes import MEANT_TO_FAIL, Member, RunningServer, serving
 
 # Speed is measured in bench/, on a quiet machine; here a slow example is no failure.
@@ -140,6 +141,20 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         for name in ("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "USERPROFILE", "APPDATA"):
             patch.setenv(name, str(folder))
         yield folder
+
+
+@pytest.fixture(autouse=True)
+def closed(request: pytest.FixtureRequest) -> Iterator[None]:
+    """See that a test leaves no file open in its folder: what the product forgets to close is
+    locked, or not stored yet."""
+    needs = "tmp_path" in request.fixturenames
+    folder = str(request.getfixturevalue("tmp_path")) if needs else None
+    yield
+    for storage in [*Quick.left_open]:
+        storage.close()
+    if folder and sys.platform == "linux":
+        files = [file for file in Path("/proc/self/fd").iterdir() if file.is_symlink()]
+        assert not [name for file in files if (name := str(file.readlink())).startswith(folder)]
 
 
 @pytest.fixture

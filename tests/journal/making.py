@@ -4,6 +4,7 @@ import hashlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 from attrs import define, field
 
@@ -96,7 +97,9 @@ class Kept:
 
 
 class Quick(SQLiteReading):
-    """A storage in a file that does not wait for the disk."""
+    """A storage in a file that does not wait for the disk. A test need not close it."""
+
+    left_open: ClassVar[set["Quick"]] = set()
 
     def __init__(self, path: Path) -> None:
         if not inspect(path):
@@ -104,6 +107,7 @@ class Quick(SQLiteReading):
         connection = connect(path, "rw")
         connection.execute("PRAGMA synchronous=OFF")
         super().__init__(connection)
+        self.left_open.add(self)
 
     def write(self, what: Write, done: Done) -> None:
         put(self.connection, what)
@@ -111,6 +115,7 @@ class Quick(SQLiteReading):
 
     def close(self) -> None:
         self.connection.close()
+        self.left_open.discard(self)
 
 
 @define

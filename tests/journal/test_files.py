@@ -1,5 +1,6 @@
 """The files: what is made and left, who may have them, and that to look leaves no trace."""
 
+import contextlib
 import os
 import sqlite3
 import stat
@@ -78,10 +79,13 @@ def test_a_disk_that_does_not_answer_is_not_waited_for_at_the_end(
     answers.set()
     eventually(lambda: "journal" not in [thread.name for thread in threading.enumerate()])
     assert results == [None]
+    storage = one._storage
+    assert isinstance(storage, SQLiteStorage)
+    storage._lock.close()  # which only the end of a process does
 
 
 def test_one_row_holds_a_batch(made: Path) -> None:
-    with sqlite3.connect(made) as reading:
+    with contextlib.closing(sqlite3.connect(made)) as reading:
         ((count, text),) = reading.execute("SELECT count(*), min(body) FROM batches").fetchall()
     assert count == 12
     assert text.startswith("1 0 0 0\n1763848800000\tudp 1\t0\t1024\t1 Alice\n")
@@ -104,7 +108,8 @@ def test_a_new_one_is_on_the_disk_before_it_has_its_name_and_then_its_name_is(
 def test_what_was_left_of_one_that_was_being_made_is_no_problem(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def killed(*_: object) -> None:
+    def killed(_: Path, made: sqlite3.Connection) -> None:
+        made.close()
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -140,7 +145,9 @@ def test_what_a_killed_server_has_written_last_is_there(killed: Path) -> None:
     one = open_(killed)
     assert lines(one.chat).endswith(b"Last has joined\n")
     one.close()
-    assert lines(open_(killed).chat).endswith(b"Last has joined\n")
+    one = open_(killed)
+    assert lines(one.chat).endswith(b"Last has joined\n")
+    one.close()
 
 
 def test_a_journal_can_be_deep_in_folders_that_are_not_there(tmp_path: Path) -> None:
@@ -151,7 +158,9 @@ def test_a_journal_can_be_deep_in_folders_that_are_not_there(tmp_path: Path) -> 
     results: list[OSError | None] = []
     one.append([Record(1, "udp 1", 0, (Join("A"), Send("x")), 1_024)], results.append)
     one.close()
-    assert lines(open_(path).chat).count(b"\n") == 2
+    one = open_(path)
+    assert lines(one.chat).count(b"\n") == 2
+    one.close()
 
 
 # Who has it.
