@@ -28,6 +28,10 @@ settings.register_profile(  # one example is enough, and it need not be the smal
 )
 settings.load_profile("meant to fail" if MEANT_TO_FAIL else "default")
 
+# Who is started in the background of a script ignores Ctrl-C, and so would all whom he starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 UNMEASURED = {
     "test_a_command_is_the_same_work_with_any_number_of_members",
     "test_a_message_that_nobody_fetches_costs_few_bytes",
