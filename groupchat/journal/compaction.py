@@ -15,6 +15,7 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +24,7 @@ from attrs import frozen
 from groupchat.core.chat import Chat
 from groupchat.core.pages import Page
 from groupchat.journal.chain import Chain
-from groupchat.journal.errors import refusals
+from groupchat.journal.errors import on_failure, refusals
 from groupchat.journal.files import connect, create, discard, lock, publish
 from groupchat.journal.reader import Reader
 from groupchat.journal.recovery import Recovered, beginning, recover, replay, restore, without_pages
@@ -88,16 +89,13 @@ def compact(path: Path, progress: Callable[[int], object] = bool) -> Compacted:
             if file.exists()
         )
         reader = stack.enter_context(Reader(path, progress, alone=True))
-        try:
+        with on_failure(partial(discard, path)):
             made = create(path)
             stack.callback(made.close)
             mended = _Copy(reader, made).run(progress)
             reader.close()
             _settle(path)
             publish(path, made)
-        except BaseException:
-            discard(path)
-            raise
         return Compacted(before, path.stat().st_size, mended)
 
 

@@ -1,13 +1,14 @@
-"""What SQLite reports, and what it means: damage, or trouble of another kind."""
+"""What SQLite reports, and what it means: damage, or trouble of another kind; and what is to be
+done whatever it is."""
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from groupchat.journal.storage import Damaged
 
-__all__ = ["damage", "describe", "is_busy", "refusals"]
+__all__ = ["damage", "describe", "is_busy", "on_failure", "refusals"]
 
 _DAMAGE: Final = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT", "SQLITE_ERROR")
 """What SQLite's errors begin with that tell of damage; by the last, a table is not what it was."""
@@ -38,6 +39,16 @@ def refusals() -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise OSError(describe(error)) from error
+
+
+@contextlib.contextmanager
+def on_failure(undo: Callable[[], object]) -> Iterator[None]:
+    """Call *undo* if the block ends in an exception of any kind, which goes on."""
+    try:
+        yield
+    except BaseException:
+        undo()
+        raise
 
 
 def describe(error: sqlite3.Error) -> str:

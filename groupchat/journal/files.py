@@ -30,7 +30,7 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from groupchat.journal.errors import damage, describe, is_busy, refusals
+from groupchat.journal.errors import damage, describe, is_busy, on_failure, refusals
 from groupchat.journal.storage import Damaged
 
 __all__ = [
@@ -205,7 +205,7 @@ def create(path: Path) -> sqlite3.Connection:
     _give(new, path)
     with refusals():
         made = _connect(new, "mode=rw")
-        try:
+        with on_failure(made.close):
             made.execute(f"PRAGMA page_size={_PAGE_SIZE}")
             made.execute("PRAGMA journal_mode=OFF")  # until it is published, nobody needs it
             made.execute("PRAGMA synchronous=OFF")
@@ -214,9 +214,6 @@ def create(path: Path) -> sqlite3.Connection:
                 f"BEGIN; PRAGMA application_id={_APPLICATION}; PRAGMA user_version={FORMAT}; "
                 f"{tables}; COMMIT;"
             )
-        except BaseException:
-            made.close()
-            raise
     return made
 
 
@@ -279,7 +276,7 @@ class Look:
                 raise Damaged("its first bytes are not what they were")
         with refusals():
             self.connection = _connect(path, "mode=ro" if plain else "mode=ro&immutable=1")
-        try:
+        with on_failure(self.close):
             with damage():
                 self.connection.text_factory = bytes
                 self.connection.execute("PRAGMA cell_size_check=ON")
@@ -287,9 +284,6 @@ class Look:
                 tables = {sql for (sql,) in schema}
             if tables != {table.encode() for table in _TABLES}:
                 raise Damaged("its tables are not what they were")
-        except BaseException:
-            self.close()
-            raise
 
     def close(self) -> None:
         """Let go of it."""
@@ -316,13 +310,10 @@ def connect(path: Path, mode: str) -> sqlite3.Connection:
     """
     with refusals():
         connection = _connect(path, f"mode={mode}{_ALONE}")
-        try:
+        with on_failure(connection.close):
             connection.text_factory = bytes
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute(f"PRAGMA journal_size_limit={_WAL_BYTES}")
-        except BaseException:
-            connection.close()
-            raise
     return connection
 
 

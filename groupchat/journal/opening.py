@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from groupchat.journal.durable import DurableJournal
+from groupchat.journal.errors import on_failure
 from groupchat.journal.recovery import Progress
 from groupchat.journal.retention import FOR_EVER, Retention
 from groupchat.journal.sqlite import SQLiteStorage
@@ -31,11 +32,8 @@ def open_journal(
         OSError: it cannot be made, opened or written.
     """
     storage = SQLiteStorage(path, call)
-    try:
+    with on_failure(storage.close):
         storage.check()
         journal = DurableJournal(storage, retention, progress)
         storage.begin()
-    except BaseException:
-        storage.close()
-        raise
     return journal

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, Final, Self
 from zlib import crc32
 
+from groupchat.journal.errors import on_failure
 from groupchat.journal.rows import BASE, BATCH, PAGE, SNAPSHOT, salt
 from groupchat.journal.storage import Row
 
@@ -52,7 +53,7 @@ class RawFile:
     def __init__(self, path: Path) -> None:
         self._file: IO[bytes] = path.open("rb")
         self._wal: IO[bytes] | None = None
-        try:
+        with on_failure(self.close):
             self.page_size = _PAGE_SIZE
             self.count = self._file.seek(0, 2) // self.page_size
             """How many pages there are."""
@@ -64,9 +65,6 @@ class RawFile:
                 self._wal = wal.open("rb")
                 self.frames, self._end = _frames(self._wal, self.page_size)
                 self.count = max([self.count, *self.frames])
-        except BaseException:
-            self.close()
-            raise
 
     def rows(self, number: int, after: int = _LEAST) -> Iterator[tuple[str, Row]]:
         """Yield what kind of row it is, and the row, for each whole one on the page *number*, with

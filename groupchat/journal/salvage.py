@@ -14,6 +14,7 @@ from pathlib import Path
 
 from attrs import frozen
 
+from groupchat.journal.errors import on_failure
 from groupchat.journal.rawfile import RawFile
 from groupchat.journal.rows import BASE, BATCH, PAGE, SNAPSHOT
 from groupchat.journal.storage import Row
@@ -46,11 +47,8 @@ class Salvage(RawFile):
         self._leaves: list[_Leaf] = []
         self._pages: dict[int, int] = {}  # where each page of the timeline is
         self._newest: dict[str, Row] = {}  # snapshot and base
-        try:
+        with on_failure(self.close):
             self._look(progress)
-        except BaseException:
-            self.close()
-            raise
 
     def batches(self, after: int) -> Iterator[Row]:
         """Yield the batches after *after*, in order. Some may be missing."""

@@ -21,7 +21,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Final
 
-from groupchat.journal.errors import damage, describe, refusals
+from groupchat.journal.errors import damage, describe, on_failure, refusals
 from groupchat.journal.files import (
     Look,
     Unusable,
@@ -146,7 +146,7 @@ class SQLiteStorage(SQLiteReading):
         inspect(path)  # before there is a lock beside somebody else's file
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = lock(path)
-        try:
+        with on_failure(self._lock.close):
             if not inspect(path):
                 publish(path, create(path))
             with RawFile(path) as raw:
@@ -155,9 +155,6 @@ class SQLiteStorage(SQLiteReading):
                 discard(path)  # what was being made when somebody was killed
             self._look = Look(path)
             super().__init__(self._look.connection)
-        except BaseException:
-            self._lock.close()
-            raise
         self._files: dict[Path, tuple[int, int] | None] = {}  # and which they were
         self._writing: sqlite3.Connection | None = None
         self._closing = threading.Event()
@@ -287,13 +284,9 @@ class SQLiteStorage(SQLiteReading):
 
     def _open(self) -> sqlite3.Connection:
         connection = connect(self._path, "rw")
-        try:
-            with refusals():
-                connection.execute("PRAGMA journal_mode=WAL")
-                connection.execute("DELETE FROM failures WHERE id < 0")  # can it be written?
-        except BaseException:
-            connection.close()
-            raise
+        with on_failure(connection.close), refusals():
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("DELETE FROM failures WHERE id < 0")  # can it be written?
         return connection
 
 
