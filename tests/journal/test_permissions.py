@@ -108,6 +108,37 @@ def test_a_disk_that_fails_from_the_start_is_an_error(
     open_(path).close()
 
 
+@pytest.mark.parametrize("step", ["_TABLES", "_WAL_BYTES"])  # to make it, and to open it
+def test_what_sqlite_refuses_is_closed(
+    path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    opened: list[sqlite3.Connection] = []
+    connect = files._connect
+
+    def noted(path: Path, mode: str) -> sqlite3.Connection:
+        opened.append(connect(path, mode))
+        return opened[-1]
+
+    open_(path).close()
+    monkeypatch.setattr(files, "_connect", noted)
+    monkeypatch.setattr(files, step, "(")
+    with pytest.raises(OSError, match="syntax error"):
+        files.connect(path, "rw") if step == "_WAL_BYTES" else files.create(path)
+    (connection,) = opened
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        connection.execute("SELECT 1")
+
+
+def test_what_cannot_be_published_is_closed(path: Path) -> None:
+    made = files.create(path)
+    made.execute("BEGIN IMMEDIATE")
+    with pytest.raises(OSError, match="transaction"):
+        files.publish(path, made)
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        made.execute("SELECT 1")
+    assert not path.exists()
+
+
 def test_a_disk_that_fails_when_it_is_all_but_open_is_an_error(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
