@@ -82,6 +82,9 @@ class Page:
 
         Returns:
             As many whole lines as have room, and how many those are.
+
+        Raises:
+            ValueError: the lines are not where :attr:`ends` says.
         """
         if room is not None:  # with its stamp a line is longer than without: so many at the most
             stop = bisect_right(self.ends, self.start(start) + room, start, stop)

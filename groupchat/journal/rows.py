@@ -93,7 +93,7 @@ class State:
 @define(eq=False)
 class _StoredPage(Page):
     """A page that was stored. To look for the end of each line would take longer than all else, so
-    whether they are where its index says is seen when they are read."""
+    whether they are where its index says is seen when they get their stamps."""
 
     def stamped(self, start: int, stop: int, room: int | None = None) -> tuple[bytes, int]:
         try:
@@ -237,7 +237,8 @@ def page_of(row: Row) -> Page:
     """Return the page that *row* holds.
 
     Raises:
-        Damaged: it is not what was written; or it is when the page is read that this is raised.
+        Damaged: it is not what was written. Lines that are not where the index says are found out
+            later, by :meth:`Page.stamped <groupchat.core.pages.Page.stamped>` of this page.
     """
     check(PAGE, row)
     page = _StoredPage(row.number)

@@ -6,7 +6,7 @@ __all__ = ["BUGS"]
 
 BUGS = [
     Bug(
-        "a page with the right checksum and the wrong index ends no server",
+        "a page with the right checksum and the wrong index is damaged",
         "journal/rows.py",
         "    page = _StoredPage(row.number)",
         "    page = Page(row.number)",
